@@ -1,0 +1,5 @@
+//! The privacy boundary.
+#![no_std]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;

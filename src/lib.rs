@@ -1,0 +1,1 @@
+//! Tuman: collector of anonymous location and usage statistics from mobile apps.

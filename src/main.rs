@@ -1,0 +1,2 @@
+//! The `tuman` program.
+fn main() {}
