@@ -3,3 +3,7 @@
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
+
+pub mod detect;
+pub mod identifier;
+pub mod token;

@@ -1,0 +1,1 @@
+//! Durable queue between acknowledging a report and storing it.
