@@ -1,1 +1,260 @@
-//! Keyed hashes of identifiers.
+//! Keyed hashes of identifiers, and the keys of a day.
+//!
+//! A token is the first eight bytes of HMAC-SHA-256 under the key of the day over the app, the purpose, the kind and
+//! the canonical identifier. With the key it says whether two events of one day, app and purpose are of one device;
+//! without the key it says nothing, and the key is destroyed when the day is sealed.
+//!
+//! Guarantees: keys, states and tokens are redacted when printed and cannot be serialised; keys and states cannot be
+//! copied and are wiped when dropped, as is every keyed hash state. Keys live on the heap, so that moving one leaves
+//! no second copy behind. The hash crates keep a padded copy of a key on the stack while they set up a state: after
+//! each such act the stack below is overwritten, as well as safe code can do it.
+//!
+//! Does not: draw random numbers, lock memory, write files, or know what day it is.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use hkdf::{Hkdf, HkdfExtract};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroize;
+
+use crate::identifier::Canonical;
+
+const TOKEN_DOMAIN: &[u8] = b"tuman/v1/device-token";
+const DAY_KEY_INFO: &[u8] = b"tuman/v1/day-key";
+const RATCHET_INFO: &[u8] = b"tuman/v1/ratchet";
+const MIX_DOMAIN: &[u8] = b"tuman/v1/mix";
+
+/// The secret of one local day.
+pub struct DayKey {
+    key: Secret,
+}
+
+impl DayKey {
+    /// Takes a key out of `source`, which is left wiped. The bytes must be random: from the operating system, from
+    /// the key's file, or from a [`Ratchet`].
+    pub fn take(source: &mut [u8; 32]) -> DayKey {
+        DayKey {
+            key: Secret::take(source),
+        }
+    }
+
+    /// The key itself. For the key's own file and for tests against the vectors: it must go nowhere else.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.key.0
+    }
+}
+
+impl fmt::Debug for DayKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DayKey(redacted)")
+    }
+}
+
+/// What a token is for. The two tokens of one device cannot be joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// Statistics of use; rows without a place.
+    Usage,
+    /// Statistics of places; rows without an event.
+    Location,
+}
+
+impl Purpose {
+    /// The name used in consents and in the token's input.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Usage => "usage",
+            Purpose::Location => "location",
+        }
+    }
+}
+
+/// Keyed hash of an identifier: one device, within one day, one app and one purpose.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(u64);
+
+impl Token {
+    /// The number that open rows hold.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// Makes the tokens of one day: the hash is keyed once, and copied for each token.
+pub struct Tokeniser {
+    keyed: Box<Hmac<Sha256>>,
+}
+
+impl Tokeniser {
+    /// Keys the hash with the key of the day, which can be dropped afterwards.
+    #[must_use]
+    pub fn new(key: &DayKey) -> Tokeniser {
+        let keyed = keyed_hash(key.expose());
+        wipe_stack();
+        Tokeniser { keyed }
+    }
+
+    /// The token of an identifier for one app and purpose.
+    ///
+    /// Only the first 65,535 bytes of `app` count: the name comes from the catalogue, which keeps it far shorter.
+    #[must_use]
+    pub fn token(&self, app: &str, purpose: Purpose, id: &Canonical) -> Token {
+        let mut hash = (*self.keyed).clone();
+        let parts: [&[u8]; 5] = [
+            TOKEN_DOMAIN,
+            app.as_bytes(),
+            purpose.name().as_bytes(),
+            id.kind().name().as_bytes(),
+            id.expose(),
+        ];
+        for part in parts {
+            let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
+            hash.update(&length.to_be_bytes());
+            hash.update(part.get(..usize::from(length)).unwrap_or(part));
+        }
+        let mut code = hash.finalize().into_bytes();
+        let mut first = [0; 8];
+        for (to, from) in first.iter_mut().zip(&code) {
+            *to = *from;
+        }
+        code.as_mut_slice().zeroize();
+        Token(u64::from_be_bytes(first))
+    }
+}
+
+impl fmt::Debug for Tokeniser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokeniser(redacted)")
+    }
+}
+
+/// A chain of states from which several collectors derive the same day keys. A state leads to the keys of its own day
+/// and of later ones, never back.
+///
+/// ```text
+/// day key  = HKDF-Expand(S, "tuman/v1/day-key")
+/// next S   = HKDF-Expand(S, "tuman/v1/ratchet")
+/// mixed S  = HKDF-Extract(salt = S, "tuman/v1/mix" | entropy)
+/// ```
+pub struct Ratchet {
+    state: Secret,
+}
+
+impl Ratchet {
+    /// Takes a state out of `source`, which is left wiped.
+    pub fn take(source: &mut [u8; 32]) -> Ratchet {
+        Ratchet {
+            state: Secret::take(source),
+        }
+    }
+
+    /// The key of the state's day.
+    #[must_use]
+    pub fn day_key(&self) -> DayKey {
+        DayKey {
+            key: self.expand(DAY_KEY_INFO),
+        }
+    }
+
+    /// Goes on to the next day. The state of the day before is wiped: its key cannot be derived again.
+    pub fn advance(&mut self) {
+        self.state = self.expand(RATCHET_INFO);
+    }
+
+    /// Mixes fresh entropy into the state, so that whoever had learned it loses the days to come. The result is as
+    /// strong as the better of the two, and the old state is wiped. All collectors must mix in the same bytes at
+    /// the same place of the chain. The fixed prefix keeps any `entropy` from acting as one of the other two
+    /// derivations.
+    pub fn mix(&mut self, entropy: &[u8]) {
+        self.state = extract(&self.state, entropy);
+        wipe_stack();
+    }
+
+    /// The state itself. For its own file and for tests against the vectors: it must go nowhere else.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.state.0
+    }
+
+    fn expand(&self, info: &[u8]) -> Secret {
+        let out = expand(&self.state, info);
+        wipe_stack();
+        out
+    }
+}
+
+impl fmt::Debug for Ratchet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ratchet(redacted)")
+    }
+}
+
+/// 32 bytes at one place of the heap, wiped when dropped.
+struct Secret(Box<[u8; 32]>);
+
+impl Secret {
+    fn empty() -> Secret {
+        Secret(Box::new([0; 32]))
+    }
+
+    fn take(source: &mut [u8; 32]) -> Secret {
+        let mut secret = Secret::empty();
+        secret.0.copy_from_slice(source);
+        source.zeroize();
+        secret
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+// The three functions that set up a keyed state are never inlined: what they leave on the stack then lies below their
+// caller, where `wipe_stack` reaches it.
+
+#[inline(never)]
+fn keyed_hash(key: &[u8; 32]) -> Box<Hmac<Sha256>> {
+    Box::new(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+}
+
+#[inline(never)]
+fn expand(state: &Secret, info: &[u8]) -> Secret {
+    let mut out = Secret::empty();
+    Hkdf::<Sha256>::from_prk(state.0.as_slice())
+        .expect("a state has the 32 bytes that SHA-256 asks of a pseudorandom key")
+        .expand(info, out.0.as_mut_slice())
+        .expect("32 bytes are within the limit of HKDF, 255 x 32");
+    out
+}
+
+#[inline(never)]
+fn extract(state: &Secret, entropy: &[u8]) -> Secret {
+    let mut hash = HkdfExtract::<Sha256>::new(Some(state.0.as_slice()));
+    hash.input_ikm(MIX_DOMAIN);
+    hash.input_ikm(entropy);
+    let (mut mixed, _) = hash.finalize();
+    let mut out = Secret::empty();
+    out.0.copy_from_slice(mixed.as_slice());
+    mixed.as_mut_slice().zeroize();
+    out
+}
+
+/// Overwrites the stack below the caller, where the hash crates have left copies of a key.
+#[inline(never)]
+fn wipe_stack() {
+    let mut stack = [0_u8; 4096];
+    stack.zeroize();
+}

@@ -1,0 +1,100 @@
+//! The published vectors: every entry, as any SDK in any language can try it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
+use serde_json::Value;
+use tuman_privacy::identifier::{Invalid, Kind, Unusable, canonicalise};
+use tuman_privacy::token::{DayKey, Purpose, Ratchet, Tokeniser};
+
+const IDENTIFIERS: &str = include_str!("../../sdk-spec/vectors/identifiers.json");
+const TOKENS: &str = include_str!("../../sdk-spec/vectors/tokens.json");
+
+fn parsed(vectors: &str) -> Value {
+    serde_json::from_str(vectors).unwrap()
+}
+
+fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
+    entry[field].as_str().unwrap()
+}
+
+fn bytes(entry: &Value, field: &str) -> [u8; 32] {
+    hex::decode(text(entry, field)).unwrap().try_into().unwrap()
+}
+
+/// What the vectors say of an outcome, in our types.
+fn expected(result: &str) -> Result<String, Unusable> {
+    let Some((class, why)) = result.split_once(": ") else {
+        return if result == "junk" {
+            Err(Unusable::Junk)
+        } else {
+            Ok(result.to_owned())
+        };
+    };
+    let invalid = match why {
+        "locally administered" => return Err(Unusable::Randomised),
+        "opted out" => return Err(Unusable::OptedOut),
+        "length" | "31 hex digits" => Invalid::Length,
+        "not an ASCII digit" | "not hex" => Invalid::Character,
+        "mixed separators" => Invalid::Separators,
+        "manufacturer part over 32 bits" => Invalid::ManufacturerPart,
+        "serial part over 24 bits" => Invalid::SerialPart,
+        "all-decimal, an IMEI range" => Invalid::AllDecimal,
+        "pseudo-ESN" => Invalid::PseudoEsn,
+        other if other.starts_with("check digit should be") => Invalid::CheckDigit,
+        other => panic!("the vectors give a reason that this test does not know: {other}"),
+    };
+    assert_eq!(class, "invalid");
+    Err(Unusable::Invalid(invalid))
+}
+
+#[test]
+fn every_identifier_vector_holds() {
+    let vectors = parsed(IDENTIFIERS);
+    let mut tried = 0;
+    for (name, entries) in vectors["kinds"].as_object().unwrap() {
+        let kind = Kind::from_name(name).unwrap();
+        for entry in entries.as_array().unwrap() {
+            let got = canonicalise(kind, text(entry, "input"))
+                .map(|id| String::from_utf8(id.expose().to_vec()).unwrap());
+            assert_eq!(got, expected(text(entry, "result")), "{name}: {entry}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 47);
+}
+
+#[test]
+fn every_token_vector_holds() {
+    let vectors = parsed(TOKENS);
+    let entries = vectors["tokens"].as_array().unwrap();
+    assert_eq!(entries.len(), 6);
+    for entry in entries {
+        let tokeniser = Tokeniser::new(&DayKey::take(&mut bytes(entry, "key_hex")));
+        let id = canonicalise(
+            Kind::from_name(text(entry, "kind")).unwrap(),
+            text(entry, "canonical"),
+        )
+        .unwrap();
+        for (purpose, field) in [(Purpose::Usage, "usage"), (Purpose::Location, "location")] {
+            let token = tokeniser.token(text(entry, "app"), purpose, &id);
+            assert_eq!(format!("{:016x}", token.get()), text(entry, field), "{entry}");
+        }
+    }
+}
+
+#[test]
+fn every_step_of_the_ratchet_vector_holds() {
+    let vectors = parsed(TOKENS);
+    let steps = vectors["ratchet"]["steps"].as_array().unwrap();
+    let mut ratchet = Ratchet::take(&mut bytes(&steps[0], "state_hex"));
+    for step in steps {
+        assert_eq!(ratchet.expose(), &bytes(step, "state_hex"));
+        assert_eq!(ratchet.day_key().expose(), &bytes(step, "key_hex"));
+        ratchet.advance();
+    }
+}
