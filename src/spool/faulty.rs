@@ -25,7 +25,7 @@ pub(super) enum Fault {
 pub(super) enum Survival {
     /// Nothing.
     Nothing,
-    /// Everything, as when the process is killed but the machine goes on.
+    /// Everything, for now: the process was killed, but the machine goes on and syncs nothing by itself.
     Everything,
     /// The names, and this many of the bytes of each file.
     Torn(usize),
@@ -72,10 +72,6 @@ impl FaultyFilesystem {
         disk.faults.insert(at, fault);
     }
 
-    pub(super) fn forget_plans(&self) {
-        self.disk().faults.clear();
-    }
-
     /// Operations so far that change something.
     pub(super) fn operations(&self) -> u64 {
         self.disk().operations
@@ -95,6 +91,9 @@ impl FaultyFilesystem {
         let mut disk = self.disk();
         disk.down = false;
         disk.faults.clear();
+        if matches!(survival, Survival::Everything) {
+            return;
+        }
         match survival {
             Survival::Nothing | Survival::Nameless => disk.names = disk.durable_names.clone(),
             _ => disk.durable_names = disk.names.clone(),
@@ -102,8 +101,8 @@ impl FaultyFilesystem {
         for file in &mut disk.files {
             let unsynced = file.unsynced();
             match survival {
-                Survival::Nothing => {}
-                Survival::Everything | Survival::Nameless => file.durable = file.cached.clone(),
+                Survival::Nothing | Survival::Everything => {}
+                Survival::Nameless => file.durable = file.cached.clone(),
                 Survival::Torn(bytes) => file.durable.extend(unsynced.iter().take(bytes)),
                 Survival::Zeroed(bytes) => {
                     let tail = unsynced.iter().enumerate();

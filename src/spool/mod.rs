@@ -15,7 +15,8 @@
 //! - Memory and disk are bounded by [`Options`]; beyond, callers are refused at once.
 //!
 //! Does not: decode records, know what an event is, retry, or keep a second process out of the folder. A record whose
-//! caller was told of a failure is not offered by this process; after a crash in that moment it may be.
+//! caller was told of a failure is not offered by this process. It may be by the next one, if the process dies at that
+//! moment or the rest of the file cannot be cut off either.
 //!
 //! The format of the files is described in `segment.rs`, the file of the identity in `identity.rs`.
 
