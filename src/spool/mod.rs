@@ -11,7 +11,7 @@
 //!   are used, so neither a restart nor an empty folder brings one back, and another folder has another identity.
 //! - After a failed write or sync nothing more is written to that file. Its synced part is sealed, the rest is cut off,
 //!   the waiting callers are told, and the next records go to a new file.
-//! - A damaged record costs itself alone, and is counted.
+//! - A damaged record costs itself alone, and is counted. Its bytes are never offered, and go with their segment.
 //! - Memory and disk are bounded by [`Options`]; beyond, callers are refused at once.
 //!
 //! Does not: decode records, know what an event is, retry, or keep a second process out of the folder. A record whose
@@ -31,6 +31,9 @@ mod writer;
 
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+mod damage;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 mod faulty;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
@@ -38,6 +41,9 @@ mod model;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 mod tests;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+mod threads;
 
 use std::io;
 use std::path::Path;
@@ -186,7 +192,8 @@ pub enum RemoveError {
     Remove(#[source] io::Error),
 }
 
-/// Handle on a spool; clones are cheap and equal. When the last is dropped, the spool is closed.
+/// Handle on a spool; clones are cheap and equal. When the last is dropped, the spool is closed as by
+/// [`Spool::close`].
 #[derive(Clone)]
 pub struct Spool {
     inner: Arc<Inner>,
@@ -235,7 +242,9 @@ impl Spool {
     /// # Panics
     /// If called from asynchronous code.
     pub fn append_blocking(&self, record: Vec<u8>) -> Result<(), AppendError> {
-        self.submit(record)?.blocking_recv().unwrap_or(Err(AppendError::Closed))
+        self.submit(record)?
+            .blocking_recv()
+            .unwrap_or(Err(AppendError::Closed))
     }
 
     /// Seals the segment that is being written. Resolves with a number up to which all segments are sealed, once
@@ -251,7 +260,12 @@ impl Spool {
     #[must_use]
     pub fn sealed(&self) -> Vec<SegmentId> {
         let state = self.shared().lock();
-        state.segments.iter().filter(|(_, stored)| stored.sealed).map(|(id, _)| *id).collect()
+        state
+            .segments
+            .iter()
+            .filter(|(_, stored)| stored.sealed)
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// Waits for the oldest sealed segment after the given one, [`SegmentId::BEFORE_ALL`] for the oldest of all.
@@ -273,12 +287,20 @@ impl Spool {
     pub fn read(&self, id: SegmentId) -> Result<Segment, ReadError> {
         let shared = self.shared();
         let stored = shared.sealed_segment(id).ok_or(ReadError::Unknown)?;
-        let mut bytes = shared.filesystem.read(&shared.path(id)).map_err(ReadError::Read)?;
+        let mut bytes = shared
+            .filesystem
+            .read(&shared.path(id))
+            .map_err(ReadError::Read)?;
         // What is beyond was never acknowledged: the rest of a failed batch that could not be cut off.
         bytes.truncate(usize::try_from(stored.bytes).unwrap_or(usize::MAX));
         let ranges = segment::scan(&bytes, Stamp::new(stored.identity, id)).ranges;
         let intact = u64::try_from(ranges.len()).unwrap_or(u64::MAX);
-        Ok(Segment { id, bytes, ranges, corrupt: stored.records.saturating_sub(intact) })
+        Ok(Segment {
+            id,
+            bytes,
+            ranges,
+            corrupt: stored.records.saturating_sub(intact),
+        })
     }
 
     /// Removes a sealed segment, once the store has it. Blocks the thread.
@@ -293,7 +315,10 @@ impl Spool {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             outcome => outcome.map_err(RemoveError::Remove)?,
         }
-        shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
+        shared
+            .filesystem
+            .sync_folder(&shared.folder)
+            .map_err(RemoveError::Remove)?;
         shared.forget(id);
         Ok(())
     }
@@ -310,7 +335,11 @@ impl Spool {
     pub fn token(&self, id: SegmentId) -> String {
         let shared = self.shared();
         // The segment's own identity: it outlives a loss of the file that keeps the spool's.
-        let identity = shared.lock().segments.get(&id).map_or(shared.identity, |stored| stored.identity);
+        let identity = shared
+            .lock()
+            .segments
+            .get(&id)
+            .map_or(shared.identity, |stored| stored.identity);
         format!("{identity}-{id}")
     }
 
@@ -337,7 +366,16 @@ impl Spool {
         let (first, reserved) = (found.next_id, found.reserved);
         let shared = Arc::new(Shared::new(filesystem, folder, options, clock, found));
         let writer = Writer::new(Arc::clone(&shared), first, reserved);
-        Ok((Self { inner: Arc::new(Inner { shared, writer: Mutex::new(None) }) }, writer, recovered))
+        Ok((
+            Self {
+                inner: Arc::new(Inner {
+                    shared,
+                    writer: Mutex::new(None),
+                }),
+            },
+            writer,
+            recovered,
+        ))
     }
 
     fn submit(&self, record: Vec<u8>) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
