@@ -204,7 +204,8 @@ impl Model {
                     known.difference(&self.unsure).eq(&safe),
                     "a token of other contents"
                 ),
-                None => assert!(id > before, "numbers only grow"),
+                // One that was given up and could not be removed may turn up late, with nothing of worth in it.
+                None => assert!(id > before || safe.is_empty(), "numbers only grow"),
             }
             self.tokens.insert(token, safe);
             self.highest = self.highest.max(id);

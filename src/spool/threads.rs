@@ -66,10 +66,16 @@ async fn many_producers_and_a_loader_lose_and_repeat_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_record_is_offered_by_age_alone() {
     let home = tempfile::tempdir().unwrap();
-    let options = Options { segment_age: Duration::from_millis(1), ..Options::default() };
+    let options = Options {
+        segment_age: Duration::from_millis(1),
+        ..Options::default()
+    };
     let (spool, _) = real(home.path(), options);
     spool.append(b"a".to_vec()).await.unwrap();
-    let id = spool.next_sealed(SegmentId::BEFORE_ALL).await.expect("the spool is open");
+    let id = spool
+        .next_sealed(SegmentId::BEFORE_ALL)
+        .await
+        .expect("the spool is open");
     assert_eq!(spool.read(id).unwrap().records().collect::<Vec<_>>(), [b"a"]);
 }
 
