@@ -1,7 +1,8 @@
 //! A file system in memory that fails on demand and forgets what was not synced.
 //!
-//! It keeps two states of every file and of the folder: what a reader sees (the page cache), and what a crash leaves.
-//! A failed sync behaves as on Linux: the pages count as clean afterwards, so a later sync succeeds without them.
+//! It keeps two states of every file and of the folder: what a reader sees (the page cache), and what a crash
+//! leaves. A failed sync behaves as on Linux: the pages count as clean afterwards, so a later sync succeeds
+//! without them.
 
 use std::collections::BTreeMap;
 use std::io;

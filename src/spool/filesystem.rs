@@ -1,8 +1,8 @@
 //! What the spool asks of a file system, so that tests can stand in a faulty one.
 //!
-//! The two traits name only what is needed: files that grow at their end, and one flat folder.
-//! Durability is always asked for by name: [`File::sync`] for contents, [`Filesystem::sync_folder`] for names.
-//! The contract does not include reading a file that is being written through its handle.
+//! The two traits name only what is needed: files that grow at their end, and one flat folder. Durability is
+//! always asked for by name: [`File::sync`] for contents, [`Filesystem::sync_folder`] for names. The contract
+//! does not include reading a file that is being written through its handle.
 
 use std::fs;
 use std::io::{self, Write};
@@ -65,8 +65,8 @@ pub trait File: Send {
     /// Makes the contents durable, with the length of the file.
     ///
     /// # Errors
-    /// Whatever the file system reports; then what was written since the last sync may be lost for good, even if a
-    /// later call succeeds.
+    /// Whatever the file system reports; then what was written since the last sync may be lost for good, even
+    /// if a later call succeeds.
     fn sync(&mut self) -> io::Result<()>;
 
     /// Cuts the file to a length in bytes.

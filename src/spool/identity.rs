@@ -9,12 +9,13 @@
 //! checksum 8a9136aa
 //! ```
 //!
-//! Numbers below `reserved` may have been used. A number is used only after a reservation beyond it is durable, so
-//! starting at `reserved` after a restart never uses one twice, whatever has been removed from the folder meanwhile.
-//! Reserving many at a time makes this one small write in a thousand segments; a restart skips what it had left.
+//! Numbers below `reserved` may have been used. A number is used only after a reservation beyond it is
+//! durable, so starting at `reserved` after a restart never uses one twice, whatever has been removed from
+//! the folder meanwhile. Reserving many at a time makes this one small write in a thousand segments; a
+//! restart skips what it had left.
 //!
-//! Should the file be lost or damaged, a new name is drawn: numbers may then repeat, tokens do not. Segments carry the
-//! name they were written under.
+//! Should the file be lost or damaged, a new name is drawn: numbers may then repeat, tokens do not. Segments
+//! carry the name they were written under.
 
 use std::io;
 use std::path::Path;

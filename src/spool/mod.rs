@@ -1,22 +1,24 @@
 //! Durable queue between acknowledging a report and storing it.
 //!
-//! Callers hand over byte records; one writer thread puts what has gathered meanwhile into a segment file with one
-//! sync (group commit), and only then are the callers answered. A segment is sealed when it is full, old, or asked for;
-//! the loader reads sealed segments, stores them, and removes them.
+//! Callers hand over byte records; one writer thread puts what has gathered meanwhile into a segment file
+//! with one sync (group commit), and only then are the callers answered. A segment is sealed when it is full,
+//! old, or asked for; the loader reads sealed segments, stores them, and removes them.
 //!
 //! Guarantees:
-//! - A record acknowledged by [`Spool::append`] survives a crash, and is offered in exactly one segment until that
-//!   segment is removed.
-//! - A sealed segment never changes, and [`Spool::token`] names it for ever: numbers are reserved on disk before they
-//!   are used, so neither a restart nor an empty folder brings one back, and another folder has another identity.
-//! - After a failed write or sync nothing more is written to that file. Its synced part is sealed, the rest is cut off,
-//!   the waiting callers are told, and the next records go to a new file.
-//! - A damaged record costs itself alone, and is counted. Its bytes are never offered, and go with their segment.
+//! - A record acknowledged by [`Spool::append`] survives a crash, and is offered in exactly one segment until
+//!   that segment is removed.
+//! - A sealed segment never changes, and [`Spool::token`] names it for ever: numbers are reserved on disk
+//!   before they are used, so neither a restart nor an empty folder brings one back, and another folder has
+//!   another identity.
+//! - After a failed write or sync nothing more is written to that file. Its synced part is sealed, the rest
+//!   is cut off, the waiting callers are told, and the next records go to a new file.
+//! - A damaged record costs itself alone, and is counted. Its bytes are never offered, and go with their
+//!   segment.
 //! - Memory and disk are bounded by [`Options`]; beyond, callers are refused at once.
 //!
-//! Does not: decode records, know what an event is, retry, or keep a second process out of the folder. A record whose
-//! caller was told of a failure is not offered by this process. It may be by the next one, if the process dies at that
-//! moment or the rest of the file cannot be cut off either.
+//! Does not: decode records, know what an event is, retry, or keep a second process out of the folder. A
+//! record whose caller was told of a failure is not offered by this process. It may be by the next one, if
+//! the process dies at that moment or the rest of the file cannot be cut off either.
 //!
 //! The format of the files is described in `segment.rs`, the file of the identity in `identity.rs`.
 
@@ -70,13 +72,14 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Age at which a segment that holds records is sealed.
     pub segment_age: Duration,
-    /// Bytes on disk and waiting, together, beyond which records are refused with [`AppendError::Full`]. File headers
-    /// are counted when they are written, so the folder may exceed it by those of the segments just begun.
+    /// Bytes on disk and waiting, together, beyond which records are refused with [`AppendError::Full`]. File
+    /// headers are counted when they are written, so the folder may exceed it by those of the segments just
+    /// begun.
     pub limit_bytes: u64,
     /// Records waiting for their sync beyond which further ones are refused with [`AppendError::Overloaded`].
     pub queue_records: usize,
-    /// Bytes waiting for their sync beyond which further ones are refused with [`AppendError::Overloaded`]. A single
-    /// record is taken whatever its size.
+    /// Bytes waiting for their sync beyond which further ones are refused with [`AppendError::Overloaded`]. A
+    /// single record is taken whatever its size.
     pub queue_bytes: u64,
     /// Bytes that go into one write and sync.
     pub batch_bytes: u64,
@@ -187,7 +190,8 @@ pub enum RemoveError {
     /// There is no sealed segment of this number.
     #[error("there is no such sealed segment")]
     Unknown,
-    /// The file could not be removed, or its removal not made durable. Try again: what was done is not undone.
+    /// The file could not be removed, or its removal not made durable. Try again: what was done is not
+    /// undone.
     #[error("cannot remove the segment")]
     Remove(#[source] io::Error),
 }
@@ -205,15 +209,15 @@ struct Inner {
 }
 
 impl Spool {
-    /// Opens the spool in a folder, which is created if need be. Segments found there are sealed as they are; new
-    /// records go to a new one.
+    /// Opens the spool in a folder, which is created if need be. Segments found there are sealed as they are;
+    /// new records go to a new one.
     ///
-    /// Reads every segment found, so it takes as long as reading the folder. Writes nothing, so that a spool on a full
-    /// disk can be opened and emptied; only segments without any record are removed.
+    /// Reads every segment found, so it takes as long as reading the folder. Writes nothing, so that a spool
+    /// on a full disk can be opened and emptied; only segments without any record are removed.
     ///
     /// # Errors
-    /// If an option is out of range, the folder or a file in it cannot be read, a segment is of an unknown version, or
-    /// the thread cannot be started. Damage to segments is not an error.
+    /// If an option is out of range, the folder or a file in it cannot be read, a segment is of an unknown
+    /// version, or the thread cannot be started. Damage to segments is not an error.
     pub fn open(
         filesystem: Arc<dyn Filesystem>,
         folder: &Path,
@@ -226,7 +230,8 @@ impl Spool {
         Ok((spool, recovered))
     }
 
-    /// Appends a record. Resolves once it is synced to disk. A caller that stops waiting leaves its record in the queue.
+    /// Appends a record. Resolves once it is synced to disk. A caller that stops waiting leaves its record in
+    /// the queue.
     ///
     /// # Errors
     /// See [`AppendError`]; then the record was not taken.
@@ -247,8 +252,8 @@ impl Spool {
             .unwrap_or(Err(AppendError::Closed))
     }
 
-    /// Seals the segment that is being written. Resolves with a number up to which all segments are sealed, once
-    /// everything that was appended before is in them.
+    /// Seals the segment that is being written. Resolves with a number up to which all segments are sealed,
+    /// once everything that was appended before is in them.
     ///
     /// # Errors
     /// [`AppendError::Closed`] if the spool is closed; then everything is sealed.
@@ -268,8 +273,8 @@ impl Spool {
             .collect()
     }
 
-    /// Waits for the oldest sealed segment after the given one, [`SegmentId::BEFORE_ALL`] for the oldest of all.
-    /// `None` once the spool is closed and there is no further one.
+    /// Waits for the oldest sealed segment after the given one, [`SegmentId::BEFORE_ALL`] for the oldest of
+    /// all. `None` once the spool is closed and there is no further one.
     pub async fn next_sealed(&self, after: SegmentId) -> Option<SegmentId> {
         let mut changes = self.shared().changes.subscribe();
         loop {
@@ -329,8 +334,8 @@ impl Spool {
         self.shared().identity.to_string()
     }
 
-    /// Deduplication token of a segment: the same for the same contents, never the same for others, also across
-    /// restarts and among spools.
+    /// Deduplication token of a segment: the same for the same contents, never the same for others, also
+    /// across restarts and among spools.
     #[must_use]
     pub fn token(&self, id: SegmentId) -> String {
         let shared = self.shared();
@@ -349,8 +354,8 @@ impl Spool {
         self.shared().depth()
     }
 
-    /// Takes no more records, writes and seals what is waiting, and waits for the writer to end. Sealed segments can
-    /// still be read and removed. Calling it again changes nothing. Blocks the thread.
+    /// Takes no more records, writes and seals what is waiting, and waits for the writer to end. Sealed
+    /// segments can still be read and removed. Calling it again changes nothing. Blocks the thread.
     pub fn close(&self) {
         self.inner.close();
     }

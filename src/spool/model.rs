@@ -1,7 +1,8 @@
 //! The spool against a model of what it promises, over a disk that fails and crashes anywhere.
 //!
-//! The model knows of every record whether its caller was told it is safe, was told it failed or nothing at all, or
-//! whether the loader removed it. After every step, and after every crash, what the spool offers must agree.
+//! The model knows of every record whether its caller was told it is safe, was told it failed or nothing at
+//! all, or whether the loader removed it. After every step, and after every crash, what the spool offers must
+//! agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -204,7 +205,8 @@ impl Model {
                     known.difference(&self.unsure).eq(&safe),
                     "a token of other contents"
                 ),
-                // One that was given up and could not be removed may turn up late, with nothing of worth in it.
+                // One that was given up and could not be removed may turn up late, with nothing of worth in
+                // it.
                 None => assert!(id > before || safe.is_empty(), "numbers only grow"),
             }
             self.tokens.insert(token, safe);

@@ -1,4 +1,5 @@
-//! What the handles of a spool share with its writer: the requests that wait, and the account of the segments.
+//! What the handles of a spool share with its writer: the requests that wait, and the account of the
+//! segments.
 //!
 //! One lock guards both. It is held for a few field accesses at a time, never while a file is touched.
 
@@ -112,8 +113,8 @@ impl Shared {
         }
     }
 
-    /// Moves all waiting requests into `taken`, waiting for some until the deadline. Answers whether the writer should
-    /// go on.
+    /// Moves all waiting requests into `taken`, waiting for some until the deadline. Answers whether the
+    /// writer should go on.
     pub(super) fn wait(&self, taken: &mut VecDeque<Request>, deadline: Option<Instant>) -> bool {
         let mut state = self.lock();
         loop {

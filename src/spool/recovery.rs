@@ -1,8 +1,8 @@
 //! What is found in the folder when a spool is opened.
 //!
-//! Every segment, also the one that was being written, is taken as sealed: what verifies in it is offered to the
-//! loader. A segment without any record, such as one whose first batch a crash cut short, was never acknowledged to
-//! anyone and is removed. Files that are not ours are left alone.
+//! Every segment, also the one that was being written, is taken as sealed: what verifies in it is offered to
+//! the loader. A segment without any record, such as one whose first batch a crash cut short, was never
+//! acknowledged to anyone and is removed. Files that are not ours are left alone.
 
 use std::collections::BTreeMap;
 use std::path::Path;

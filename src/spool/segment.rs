@@ -8,14 +8,16 @@
 //!          length     payload
 //! ```
 //!
-//! `sequence` counts the records of the segment from 0. `checksum` is the crc32c of sequence, length and payload; it
-//! starts from a seed made of the identity and the segment id, so bytes left behind by another file never verify.
-//! The marker comes from the same seed: it differs in every segment, and what is inside a payload cannot imitate it.
+//! `sequence` counts the records of the segment from 0. `checksum` is the crc32c of sequence, length and
+//! payload; it starts from a seed made of the identity and the segment id, so bytes left behind by another
+//! file never verify. The marker comes from the same seed: it differs in every segment, and what is inside a
+//! payload cannot imitate it.
 //!
-//! Guarantees of [`scan`]: it never panics and never invents a record; damage costs the records it touches and no
-//! others. Where a record does not verify, the next marker with a record that does is looked for byte by byte, so a
-//! damaged length loses one record, not the rest. The gap in the sequence says exactly how many were lost.
-//! Damage after the last good record cannot be told from a write that a crash cut short; it ends the segment.
+//! Guarantees of [`scan`]: it never panics and never invents a record; damage costs the records it touches
+//! and no others. Where a record does not verify, the next marker with a record that does is looked for byte
+//! by byte, so a damaged length loses one record, not the rest. The gap in the sequence says exactly how many
+//! were lost. Damage after the last good record cannot be told from a write that a crash cut short; it ends
+//! the segment.
 
 use std::fmt;
 use std::ops::Range;

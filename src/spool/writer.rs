@@ -1,10 +1,11 @@
 //! The one thread that writes.
 //!
-//! It takes what has gathered while the last sync ran, writes it with one append, syncs once, and answers all callers.
-//! There is no lingering: a lone record is synced at once, and under load the sync itself gathers the next batch.
+//! It takes what has gathered while the last sync ran, writes it with one append, syncs once, and answers all
+//! callers. There is no lingering: a lone record is synced at once, and under load the sync itself gathers
+//! the next batch.
 //!
-//! After a failed write or sync the file is given up. The kernel may have dropped the pages that it could not write
-//! and report success the next time, so nothing is ever written behind them.
+//! After a failed write or sync the file is given up. The kernel may have dropped the pages that it could not
+//! write and report success the next time, so nothing is ever written behind them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -106,8 +107,8 @@ impl Writer {
         }
     }
 
-    /// Takes the records that go into the current segment with one sync. None, if the next request is no record or
-    /// needs a new segment.
+    /// Takes the records that go into the current segment with one sync. None, if the next request is no
+    /// record or needs a new segment.
     fn gather(&mut self) -> Batch {
         let options = &self.shared.options;
         let used = self
@@ -227,13 +228,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives up the current segment after an error. What was synced before is sealed, the rest should not come back.
+    /// Gives up the current segment after an error. What was synced before is sealed, the rest should not
+    /// come back.
     fn abandon(&mut self) {
         let Some(mut current) = self.current.take() else {
             return;
         };
-        // Cutting is a courtesy: this process reads no further than the synced length anyway, and a record that comes
-        // back after a crash is one whose caller was told to send it again.
+        // Cutting is a courtesy: this process reads no further than the synced length anyway, and a record
+        // that comes back after a crash is one whose caller was told to send it again.
         let cut = current
             .file
             .truncate(current.length)
