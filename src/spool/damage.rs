@@ -1,0 +1,114 @@
+//! Claims about files that someone or something has changed.
+
+use std::sync::Arc;
+
+use super::faulty::FaultyFilesystem;
+use super::tests::{Bench, TestClock, folder, new_bench};
+use super::*;
+
+#[test]
+fn a_lost_identity_repeats_no_token_and_keeps_those_of_old_segments() {
+    for lost in [true, false] {
+        let (mut bench, disk, clock) = new_bench(&Options::default());
+        bench.append(&[b"a"]);
+        let id = bench.rotate();
+        let (identity, token) = (bench.spool.identity(), bench.spool.token(id));
+        let path = folder().join("identity");
+        if lost {
+            disk.remove(&path).unwrap();
+        } else {
+            disk.damage(&path, |bytes| bytes[20] ^= 1);
+        }
+        let mut bench = Bench::open(&disk, &Options::default(), &clock);
+        assert_ne!(bench.spool.identity(), identity);
+        assert_eq!(bench.spool.token(id), token);
+        assert_eq!(bench.contents(id), [b"a"]);
+        bench.append(&[b"b"]);
+        assert!(bench.rotate() > id);
+    }
+}
+
+#[test]
+fn damage_at_any_byte_of_a_file_costs_one_record_at_most_and_is_counted() {
+    let records = [&b"first"[..], b"second", b"", &[0; 30], b"last"];
+    let (mut bench, disk, clock) = new_bench(&Options::default());
+    bench.append(&records);
+    let id = bench.rotate();
+    let path = bench.spool.shared().path(id);
+    let whole = disk.read(&path).unwrap();
+    for offset in 0..whole.len() {
+        for flip in [1, 0x80, 0xff] {
+            disk.damage(&path, |bytes| bytes[offset] ^= flip);
+            // While the process lives, it knows how many there should be.
+            let segment = bench.spool.read(id).unwrap();
+            assert_eq!(segment.records().len() as u64 + segment.corrupt(), 5);
+            assert!(segment.corrupt() <= 1);
+            let kept: Vec<_> = segment.records().map(<[u8]>::to_vec).collect();
+            let opened = Bench::open(&disk, &Options::default(), &clock);
+            assert_eq!(opened.contents(id), kept);
+            let found = opened.recovered;
+            let last = whole.len() - 16 - 4;
+            let counted = if offset >= last {
+                (4, 0)
+            } else {
+                (kept.len() as u64, segment.corrupt())
+            };
+            assert_eq!((found.records, found.corrupt_records), counted, "byte {offset}");
+            assert_eq!(opened.spool.read(id).unwrap().corrupt(), found.corrupt_records);
+            disk.damage(&path, |bytes| bytes.clone_from(&whole));
+        }
+    }
+}
+
+#[test]
+fn a_cut_file_keeps_its_whole_records_and_one_without_any_is_dropped() {
+    let (mut bench, disk, clock) = new_bench(&Options::default());
+    bench.append(&[b"first", b"second"]);
+    let id = bench.rotate();
+    let path = bench.spool.shared().path(id);
+    let whole = disk.read(&path).unwrap();
+    for length in (0..whole.len()).rev() {
+        disk.damage(&path, |bytes| bytes.truncate(length));
+        let opened = Bench::open(&disk, &Options::default(), &clock);
+        let expected = u64::from(length >= 40 + 16 + 5);
+        assert_eq!(
+            (opened.recovered.records, opened.recovered.corrupt_records),
+            (expected, 0)
+        );
+        if expected == 0 {
+            assert!(!disk.paths().contains(&path));
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_segment_of_a_newer_version_is_left_alone() {
+    let (mut bench, disk, clock) = new_bench(&Options::default());
+    bench.append(&[b"a"]);
+    let id = bench.rotate();
+    let path = bench.spool.shared().path(id);
+    disk.damage(&path, |bytes| {
+        bytes[8] = 9;
+        let sum = crc32c::crc32c(&bytes[..36]);
+        bytes[36..40].copy_from_slice(&sum.to_le_bytes());
+    });
+    let opened = Spool::assemble(
+        Arc::new(disk.clone()),
+        folder(),
+        Options::default(),
+        clock.monotonic(),
+    );
+    assert!(matches!(opened, Err(OpenError::Version(_, 9))));
+    assert!(disk.paths().contains(&path));
+}
+
+#[test]
+fn files_of_others_are_left_alone() {
+    let disk = FaultyFilesystem::default();
+    let path = folder().join("README");
+    disk.create(&path).unwrap().append(b"hands off").unwrap();
+    let mut bench = Bench::open(&disk, &Options::default(), &TestClock::new());
+    bench.append(&[b"a"]);
+    assert_eq!(disk.read(&path).unwrap(), b"hands off");
+}
