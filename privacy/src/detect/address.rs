@@ -11,8 +11,8 @@ const AT_SIGNS: [&[u8]; 6] = [b"@", b"(at)", b"[at]", b"{at}", b"%40", b"&#64;"]
 const DOTS: [&[u8]; 5] = [b".", b"(dot)", b"[dot]", b"{dot}", b"%2e"];
 
 /// Words before a dotted number that make it a version.
-const VERSION_WORDS: [&[u8]; 12] = [
-    b"v", b"ver", b"version", b"build", b"release", b"rev", b"sdk", b"api", b"app", b"os", b"ios", b"android",
+const VERSION_WORDS: [&[u8]; 10] = [
+    b"v", b"ver", b"version", b"build", b"release", b"rev", b"sdk", b"os", b"ios", b"android",
 ];
 
 /// Whether a text holds an e-mail address: something, an at sign, and a domain of two labels or more.
@@ -180,24 +180,30 @@ fn holds_ipv4(text: &[u8]) -> bool {
         let (run, after) = from
             .split_at_checked(from.iter().take_while(|byte| is_part(byte)).count())
             .unwrap_or_default();
-        let is_octet = |octet: &[u8]| {
-            let value = octet
-                .iter()
-                .fold(0_u32, |value, digit| 10 * value + u32::from(digit - b'0'));
-            (1..=3).contains(&octet.len()) && value < 256
-        };
-        let trimmed = run.strip_suffix(b".").unwrap_or(run);
-        let octets = trimmed.split(|byte| *byte == b'.');
-        if trimmed.len() <= 15
-            && octets.clone().count() == 4
-            && octets.clone().all(is_octet)
-            && !names_version(before)
-        {
+        let address = trim_dots(run);
+        let octets = address.split(|byte| *byte == b'.');
+        if octets.clone().take(5).count() == 4 && octets.clone().all(is_octet) && !names_version(before) {
             return true;
         }
         rest = after;
     }
     false
+}
+
+fn is_octet(digits: &[u8]) -> bool {
+    (1..=3).contains(&digits.len())
+        && digits
+            .iter()
+            .fold(0, |value, digit| 10 * value + u32::from(digit - b'0'))
+            < 256
+}
+
+/// A run of digits without the dots of a sentence around it.
+fn trim_dots(run: &[u8]) -> &[u8] {
+    let is_other = |byte: &u8| *byte != b'.';
+    let start = run.iter().position(is_other).unwrap_or(run.len());
+    let end = run.iter().rposition(is_other).map_or(start, |last| last + 1);
+    run.get(start..end).unwrap_or_default()
 }
 
 /// Whether a text ends with a word that makes the number after it a version.
@@ -228,10 +234,8 @@ fn holds_ipv6(text: &[u8]) -> bool {
         let (run, after) = from
             .split_at_checked(from.iter().take_while(|byte| is_part(byte)).count())
             .unwrap_or_default();
-        let address = run
-            .strip_suffix(b".")
-            .or_else(|| run.strip_suffix(b":"))
-            .unwrap_or(run);
+        let trimmed = trim_dots(run);
+        let address = trimmed.strip_suffix(b":").unwrap_or(trimmed);
         let parses = |run: &[u8]| core::str::from_utf8(run).is_ok_and(|run| run.parse::<Ipv6Addr>().is_ok());
         let groups = address
             .split(|byte| *byte == b':')
@@ -244,9 +248,9 @@ fn holds_ipv6(text: &[u8]) -> bool {
             1
         };
         if groups >= fewest_groups
-            && (2..=46).contains(&run.len())
+            && (2..=46).contains(&trimmed.len())
             && run.iter().any(u8::is_ascii_digit)
-            && (parses(run) || parses(address))
+            && (parses(trimmed) || parses(address))
         {
             return true;
         }

@@ -255,6 +255,8 @@ fn digits_len(text: &[u8]) -> usize {
 /// Length of the identity of a radio cell that a text begins with: country code of three digits, network code of two,
 /// area and cell, with one of `-./_`.
 fn cell_id_len(text: &[u8]) -> Option<usize> {
+    // No such identity is longer, with the digit after it that would make it another number.
+    let text = text.get(..23).unwrap_or(text);
     let separator = text
         .get(3)
         .filter(|byte| matches!(byte, b'-' | b'.' | b'/' | b'_'))?;

@@ -331,6 +331,7 @@ fn other_numbers_and_names_are_left_alone() {
         "PaymentMethodSelectionScreenV2",
         "26-01-02-10-20-31",
         "401-01-12345-67890123",
+        "999999999999....",
         "4870001234563",
         "lib@1.2.3",
         "1767312000000",

@@ -222,6 +222,19 @@ fn a_phone_grouped_like_a_radio_cell_is_found() {
 }
 
 #[test]
+fn an_address_at_the_end_of_a_sentence_is_found() {
+    for text in [
+        "from 10.20.30.40...",
+        "...10.20.30.40",
+        "2001:db8::17.",
+        "2001:db8::17:",
+        "mail a.b@c.kz.",
+    ] {
+        assert_found(text);
+    }
+}
+
+#[test]
 fn random_base64_is_found() {
     let mut draw = Draw(64);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
