@@ -450,7 +450,7 @@ fn decimal(digits: &[u8]) -> u64 {
 }
 
 /// The Luhn check digit of a payload in base 10 (ISO/IEC 7812-1) or base 16 (3GPP2 S.R0048).
-fn luhn(payload: &[u8], base: u8) -> u8 {
+pub(crate) fn luhn(payload: &[u8], base: u8) -> u8 {
     let mut sum = 0;
     for (place, byte) in payload.iter().rev().enumerate() {
         let value = digit(*byte);

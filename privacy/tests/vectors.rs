@@ -8,6 +8,7 @@
 )]
 
 use serde_json::Value;
+use tuman_privacy::detect::{card, detect, iin, kz_mobile};
 use tuman_privacy::identifier::{Invalid, Kind, Unusable, canonicalise};
 use tuman_privacy::token::{DayKey, Purpose, Ratchet, Tokeniser};
 
@@ -66,6 +67,28 @@ fn every_identifier_vector_holds() {
         }
     }
     assert_eq!(tried, 47);
+}
+
+#[test]
+fn every_detector_vector_holds() {
+    let vectors = parsed(IDENTIFIERS);
+    let mut tried = 0;
+    for (name, entries) in vectors["detectors"].as_object().unwrap() {
+        let is_such = match name.as_str() {
+            "iin" => iin,
+            "kz_mobile" => kz_mobile,
+            "card" => card,
+            other => panic!("the vectors name a detector that this test does not know: {other}"),
+        };
+        for entry in entries.as_array().unwrap() {
+            let input = text(entry, "input");
+            let hit = entry["hit"].as_bool().unwrap();
+            assert_eq!(is_such(input), hit, "{name}: {entry}");
+            assert!(!hit || detect(input).is_some(), "{name}: {entry}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 12);
 }
 
 #[test]
