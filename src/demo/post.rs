@@ -118,7 +118,8 @@ pub async fn run(
                 }
             }
             _ = ticks.tick() => {
-                while let Some(due) = schedule.next_until(clock()) {
+                let now = clock();
+                while let Some(due) = schedule.next_until(now) {
                     waiting.push_back(due);
                 }
                 drop_the_oldest(&mut waiting, counts);
