@@ -1,0 +1,313 @@
+//! The boundary as its caller sees it: a report in, rows and words out.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use proptest::prelude::*;
+use tuman_privacy::anonymise::{Anonymised, Arrival, Rejection, Rules, anonymise};
+use tuman_privacy::catalogue::{Catalogue, Declaration, EventDeclaration, Purposes};
+use tuman_privacy::place::Region;
+use tuman_privacy::properties::{PropertyDeclaration, value_code};
+use tuman_privacy::refusal::{Note, Refusal};
+use tuman_privacy::report::Report;
+use tuman_privacy::time::{Day, Offsets};
+use tuman_privacy::token::{DayKey, Tokeniser};
+
+/// 2026-10-05T10:00:00+05:00, a Monday.
+const NOW_MS: i64 = 1_791_176_400_000;
+const TODAY: Day = Day(20_731);
+
+struct Boundary {
+    catalogue: Catalogue,
+    region: Region,
+    open_days: Vec<(Day, Tokeniser)>,
+}
+
+fn boundary() -> Boundary {
+    let declaration = Declaration {
+        app: "kz.demo.app".into(),
+        versions: vec!["3.4.1".into()],
+        policies: vec![
+            ("2026-01".into(), Purposes { usage: true, location: true }),
+            ("2025-01".into(), Purposes { usage: true, location: false }),
+        ],
+        events: vec![EventDeclaration {
+            name: "screen_view".into(),
+            properties: vec![
+                ("screen".into(), PropertyDeclaration::Enum(vec!["home".into(), "map".into()])),
+                ("cached".into(), PropertyDeclaration::Boolean),
+                ("duration_ms".into(), PropertyDeclaration::Buckets(vec![100.0, 1000.0])),
+            ],
+        }],
+    };
+    let key = |byte: u8| Tokeniser::new(&DayKey::take(&mut [byte; 32]));
+    Boundary {
+        catalogue: Catalogue::compile(&declaration).unwrap(),
+        region: Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: vec![] },
+        open_days: vec![(Day(TODAY.0 - 1), key(1)), (TODAY, key(2))],
+    }
+}
+
+impl Boundary {
+    fn take(&self, body: &str) -> Result<Anonymised, Rejection> {
+        self.take_from(body, false)
+    }
+
+    fn take_from(&self, body: &str, opted_out: bool) -> Result<Anonymised, Rejection> {
+        let report = Report::parse(body.as_bytes(), 500).expect("the test's body is a report");
+        let rules = Rules { catalogue: &self.catalogue, region: &self.region, future_tolerance_ms: 600_000 };
+        let offsets = Offsets::new(5 * 3600, vec![]);
+        let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &self.open_days, opted_out };
+        anonymise(&report, rules, arrival, &mut Counter(0))
+    }
+}
+
+/// Enough randomness for a shuffle in a test.
+struct Counter(u64);
+
+impl rand_core::TryRng for Counter {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok((self.try_next_u64()? >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Ok(self.0)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        for byte in out {
+            *byte = (self.try_next_u64()? >> 56) as u8;
+        }
+        Ok(())
+    }
+}
+
+/// A row of `usage_open`, read back.
+#[derive(Debug)]
+struct Row {
+    day: u16,
+    hour: u8,
+    token: u64,
+    flags: u16,
+    install_week_age: u8,
+    props: Vec<u32>,
+}
+
+fn usage(anonymised: &Anonymised) -> Vec<Row> {
+    tuman_privacy::encode::rows(&anonymised.rows.usage)
+        .map(|row| {
+            let number = |at: usize, n: usize| row[at..at + n].iter().rev().fold(0_u64, |sum, b| sum << 8 | u64::from(*b));
+            let props = usize::from(row[30]);
+            Row {
+                day: number(0, 2) as u16,
+                hour: row[2],
+                token: number(11, 8),
+                flags: number(27, 2) as u16,
+                install_week_age: row[29],
+                props: (0..props).map(|index| number(31 + index * 4, 4) as u32).collect(),
+            }
+        })
+        .collect()
+}
+
+fn cells(anonymised: &Anonymised) -> Vec<(String, u32)> {
+    tuman_privacy::encode::rows(&anonymised.rows.places)
+        .map(|row| {
+            let length = usize::from(row[14]);
+            let n = u32::from_le_bytes(row[15 + length..19 + length].try_into().unwrap());
+            (String::from_utf8(row[15..15 + length].to_vec()).unwrap(), n)
+        })
+        .collect()
+}
+
+fn report(events: &str) -> String {
+    report_with(r#""usage":true,"location":true,"policy":"2026-01""#, r#"{"kind":"imei","value":"490154203237518"}"#, events)
+}
+
+fn report_with(consent: &str, ids: &str, events: &str) -> String {
+    format!(
+        r#"{{"report_id":"0b7e3c52-6d51-4c58-9a3e-1f2d3c4b5a69","sent_at":"2026-10-05T10:00:00+05:00",
+        "consent":{{{consent}}},"device":{{"ids":[{ids}],"platform":"android","os_version":"14","class":"phone",
+        "language":"kk-KZ"}},"app":{{"version":"3.4.1"}},
+        "activity":{{"first_today":true,"first_this_week":true,"install_week":"2026-W40","days_since_install":7}},
+        "events":[{events}]}}"#
+    )
+}
+
+fn event(at: &str, rest: &str) -> String {
+    format!(r#"{{"name":"screen_view","at":"{at}"{rest}}}"#)
+}
+
+#[test]
+fn an_event_becomes_a_row_and_a_cell() {
+    let place = r#","location":{"lat":51.1280012,"lon":71.4304013},"props":{"screen":"home","cached":true,"duration_ms":840}"#;
+    let taken = boundary().take(&report(&event("2026-10-05T09:59:59+05:00", place))).unwrap();
+    assert_eq!((taken.received, taken.accepted, taken.day), (1, 1, TODAY));
+    let rows = usage(&taken);
+    let mut props = vec![value_code("screen", "home"), value_code("cached", "true"), value_code("duration_ms", "<=1000")];
+    props.sort_unstable();
+    assert_eq!((rows[0].day, rows[0].hour, &rows[0].props), (TODAY.0, 9, &props));
+    assert_eq!(rows[0].flags, 2 | 4 | 64);
+    assert_eq!(rows[0].install_week_age, 1);
+    assert_eq!(cells(&taken), [("v94fc".to_owned(), 1)]);
+}
+
+#[test]
+fn the_two_purposes_have_two_tokens() {
+    let place = r#","location":{"geohash":"v9v6hxyz"}"#;
+    let taken = boundary().take(&report(&event("2026-10-05T09:59:59+05:00", place))).unwrap();
+    let places = &taken.rows.places;
+    let location_token = u64::from_le_bytes(places[2 + 6..2 + 14].try_into().unwrap());
+    assert_ne!(usage(&taken)[0].token, 0);
+    assert_ne!(usage(&taken)[0].token, location_token);
+}
+
+#[test]
+fn each_purpose_works_with_the_other_off() {
+    let place = event("2026-10-05T09:00:00+05:00", r#","location":{"lat":51.1,"lon":71.4}"#);
+    let id = r#"{"kind":"imei","value":"490154203237518"}"#;
+    let boundary = boundary();
+    let usage_only = boundary.take(&report_with(r#""usage":true,"location":false,"policy":"2026-01""#, id, &place)).unwrap();
+    assert_eq!((usage(&usage_only).len(), cells(&usage_only).len(), usage_only.accepted), (1, 0, 1));
+    let location_only = boundary.take(&report_with(r#""usage":false,"location":true,"policy":"2026-01""#, id, &place)).unwrap();
+    assert_eq!((usage(&location_only).len(), cells(&location_only).len(), location_only.accepted), (0, 1, 1));
+    // The policy of 2025 did not ask for location: a consent to it cannot grant it.
+    let old = boundary.take(&report_with(r#""usage":true,"location":true,"policy":"2025-01""#, id, &place)).unwrap();
+    assert_eq!((usage(&old).len(), cells(&old).len()), (1, 0));
+}
+
+#[test]
+fn without_consent_nothing_is_kept() {
+    let place = event("2026-10-05T09:00:00+05:00", r#","location":{"lat":51.1,"lon":71.4}"#);
+    let boundary = boundary();
+    for (consent, reason) in [
+        (r#""usage":false,"location":false,"policy":"2026-01""#, Refusal::NoConsent),
+        (r#""policy":"2026-01""#, Refusal::NoConsent),
+        (r#""usage":true,"location":true,"policy":"1999-01""#, Refusal::UnknownPolicy),
+    ] {
+        let taken = boundary.take(&report_with(consent, "", &place)).unwrap();
+        assert_eq!(taken.refused, [(0, reason)]);
+        assert!(taken.rows.usage.is_empty() && taken.rows.places.is_empty());
+    }
+    let taken = boundary.take_from(&report(&place), true).unwrap();
+    assert_eq!(taken.refused, [(0, Refusal::OptedOut)]);
+}
+
+#[test]
+fn one_bad_event_never_costs_the_others() {
+    let events = [
+        event("2026-10-05T09:00:00+05:00", ""),
+        "7".into(),
+        r#"{"name":"unheard_of","at":"2026-10-05T09:00:00+05:00"}"#.into(),
+        event("yesterday", ""),
+        event("2026-09-27T09:00:00+05:00", ""),
+        event("2026-10-05T10:30:00+05:00", ""),
+        r#"{"at":"2026-10-05T09:00:00+05:00"}"#.into(),
+        event("2026-10-04T23:00:00+05:00", ""),
+    ]
+    .join(",");
+    let taken = boundary().take(&report(&events)).unwrap();
+    assert_eq!(
+        taken.refused,
+        [
+            (1, Refusal::MalformedEvent),
+            (2, Refusal::UnknownEvent),
+            (3, Refusal::InvalidTime),
+            (4, Refusal::TooOld),
+            (5, Refusal::FromTheFuture),
+            (6, Refusal::MalformedEvent)
+        ]
+    );
+    assert_eq!((taken.received, taken.accepted), (8, 2));
+}
+
+#[test]
+fn a_late_event_counts_on_the_day_of_arrival() {
+    let taken = boundary().take(&report(&event("2026-10-02T23:00:00+05:00", ""))).unwrap();
+    let rows = usage(&taken);
+    assert_eq!((rows[0].day, rows[0].hour, rows[0].flags & 1), (TODAY.0, 23, 1));
+    let taken = boundary().take(&report(&event("2026-10-04T23:00:00+05:00", ""))).unwrap();
+    assert_eq!((usage(&taken)[0].day, usage(&taken)[0].flags & 1), (TODAY.0 - 1, 0));
+}
+
+#[test]
+fn a_wrong_clock_is_corrected() {
+    let body = report(&event("2026-10-05T07:30:00+05:00", "")).replace("2026-10-05T10:00:00+05:00", "2026-10-05T08:00:00+05:00");
+    assert_eq!(usage(&boundary().take(&body).unwrap())[0].hour, 9);
+}
+
+#[test]
+fn what_the_catalogue_does_not_declare_is_dropped() {
+    let props = r#","props":{"screen":"secret place","colour":"red","cached":"true","duration_ms":"5","screen2":{"a":1}}"#;
+    let taken = boundary().take(&report(&event("2026-10-05T09:00:00+05:00", props))).unwrap();
+    assert!(usage(&taken)[0].props.is_empty());
+    let notes: Vec<(Note, u32)> = taken.notes.counts().collect();
+    assert_eq!(notes, [(Note::UndeclaredProperty, 2), (Note::InvalidValue, 3)]);
+}
+
+#[test]
+fn no_usable_identifier_is_no_error_and_no_token() {
+    let place = event("2026-10-05T09:00:00+05:00", r#","location":{"lat":51.1,"lon":71.4}"#);
+    let boundary = boundary();
+    let consent = r#""usage":true,"location":true,"policy":"2026-01""#;
+    for id in [
+        "",
+        r#"{"kind":"imei","value":"000000000000000"}"#,
+        r#"{"kind":"mac","value":"DA:A1:19:12:34:56"}"#,
+        r#"{"kind":"gaid","value":"00000000-0000-0000-0000-000000000000"},{"kind":"imei","value":"490154203237518"}"#,
+    ] {
+        let taken = boundary.take(&report_with(consent, id, &place)).unwrap();
+        assert_eq!((taken.accepted, usage(&taken)[0].token, cells(&taken).len()), (1, 0, 0), "{id}");
+    }
+}
+
+#[test]
+fn an_invalid_identifier_rejects_the_report() {
+    let boundary = boundary();
+    let consent = r#""usage":true,"location":true,"policy":"2026-01""#;
+    for (id, rejection) in [
+        (r#"{"kind":"mac","value":"490154203237518"}"#, Rejection::Identifier),
+        (r#"{"kind":"imei","value":"490154203237519"}"#, Rejection::Identifier),
+        (r#"{"kind":"imsi","value":"490154203237518"}"#, Rejection::Field("/device/ids/kind")),
+        (r#"{"kind":"imei","value":490154203237518}"#, Rejection::Field("/device/ids/value")),
+        ("7", Rejection::Field("/device/ids/kind")),
+    ] {
+        assert_eq!(boundary.take(&report_with(consent, id, "")).unwrap_err(), rejection);
+    }
+}
+
+#[test]
+fn nothing_but_a_registered_value_is_left_of_a_device() {
+    let body = report(&event("2026-10-05T09:00:00+05:00", ""))
+        .replace("android", "490154203237518")
+        .replace("\"14\"", "\"SM-G998B\"")
+        .replace("3.4.1", "3.4.1-dirty");
+    let taken = boundary().take(&body).unwrap();
+    let row = tuman_privacy::encode::rows(&taken.rows.usage).next().unwrap();
+    assert_eq!(&row[19..25], &[0; 6]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_point_leaves_more_than_five_characters(lat in -91.0..91.0_f64, lon in -181.0..181.0_f64) {
+        let place = format!(r#","location":{{"lat":{lat},"lon":{lon},"accuracy":3.5}}"#);
+        let taken = boundary().take(&report(&event("2026-10-05T09:00:00+05:00", &place))).unwrap();
+        for (cell, _) in cells(&taken) {
+            prop_assert!(cell == "abroad" || cell.len() == 5);
+        }
+        prop_assert_eq!(taken.accepted, 1);
+    }
+
+    #[test]
+    fn any_text_in_any_field_is_taken_or_refused(text in "\\PC{0,40}") {
+        let text = text.replace(['"', '\\'], "");
+        let boundary = boundary();
+        for field in ["android", "14", "phone", "kk-KZ", "3.4.1", "2026-W40", "screen_view", "2026-01", "490154203237518"] {
+            let body = report(&event("2026-10-05T09:00:00+05:00", "")).replacen(&format!("\"{field}\""), &format!("\"{text}\""), 1);
+            let _ = boundary.take(&body);
+        }
+    }
+}
