@@ -1,5 +1,29 @@
 //! Tuman: collector of anonymous location and usage statistics from mobile apps.
+//!
+//! The way of the data: bytes -> [`http`] -> the boundary crate `tuman-privacy` -> [`spool`] (synced; only now 202) ->
+//! [`loader`] -> [`store`]: open day -> [`seal`] -> releases -> [`stats`] -> [`http`]. One direction, no shortcuts.
 
+pub mod access;
+pub mod answer;
+pub mod app;
+pub mod audit;
+pub mod catalogue;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
 pub mod demo;
+pub mod doctor;
+pub mod http;
+pub mod ingest;
+pub mod keys;
+pub mod ledger;
+pub mod loader;
+pub mod metrics;
+pub mod record;
+pub mod rowbinary;
+pub mod seal;
+pub mod seen;
 pub mod spool;
+pub mod stats;
 pub mod store;

@@ -1,0 +1,154 @@
+//! Who may do what: tokens of apps, analysts and operators.
+//!
+//! Guarantees: tokens are 256 random bits and stored as SHA-256 only; every refusal is the same.
+//! The file is TOML, one `[[token]]` per token: `name`, `role`, `sha256`, and `app` where it is bound to one.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rand::TryRng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// An app's key: writes reports of one app, reads nothing.
+    App,
+    /// Reads releases.
+    Analyst,
+    /// Reads the ledger and health.
+    Operator,
+}
+
+/// What a token grants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// What people call the token.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// The one app it is bound to; required for apps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// SHA-256 of the token, in hex.
+    pub sha256: String,
+}
+
+impl Grant {
+    /// True where the grant reaches `app`.
+    #[must_use]
+    pub fn reaches(&self, app: &str) -> bool {
+        self.app.as_deref().is_none_or(|bound| bound == app)
+    }
+}
+
+/// All grants, by the hash of their token.
+#[derive(Debug, Default)]
+pub struct Access(HashMap<[u8; 32], Grant>);
+
+/// Why the access file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// It cannot be read.
+    #[error("the access file {0} cannot be read ({1}); `tuman init` makes one")]
+    Read(String, std::io::Error),
+    /// It is not of the form.
+    #[error("the access file {0} is wrong: {1}")]
+    Form(String, String),
+    /// No randomness.
+    #[error("the operating system gives no randomness")]
+    Randomness,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileForm {
+    #[serde(default)]
+    token: Vec<Grant>,
+}
+
+impl Access {
+    /// Reads the access file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or an entry is wrong.
+    pub fn read(file: &Path) -> Result<Access, AccessError> {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|error| AccessError::Read(name.clone(), error))?;
+        let form: FileForm =
+            toml::from_str(&text).map_err(|error| AccessError::Form(name.clone(), error.message().to_owned()))?;
+        Access::from_grants(form.token).map_err(|what| AccessError::Form(name, what))
+    }
+
+    fn from_grants(grants: Vec<Grant>) -> Result<Access, String> {
+        let mut access = HashMap::new();
+        for grant in grants {
+            let mut hash = [0; 32];
+            hex::decode_to_slice(&grant.sha256, &mut hash)
+                .map_err(|_| format!("token `{}`: sha256 is 64 hex digits", grant.name))?;
+            if grant.role == Role::App && grant.app.is_none() {
+                return Err(format!("token `{}`: an app's key names its app", grant.name));
+            }
+            access.insert(hash, grant);
+        }
+        Ok(Access(access))
+    }
+
+    /// The grant of a token. The lookup is by the token's hash: its timing says nothing about other tokens.
+    #[must_use]
+    pub fn grant(&self, token: &str) -> Option<&Grant> {
+        self.0.get(&<[u8; 32]>::from(Sha256::digest(token)))
+    }
+}
+
+/// Makes a token, shown once, and its grant.
+///
+/// # Errors
+/// Where the operating system gives no randomness.
+pub fn issue(name: &str, role: Role, app: Option<&str>) -> Result<(String, Grant), AccessError> {
+    let mut secret = [0_u8; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut secret).map_err(|_| AccessError::Randomness)?;
+    let prefix = match role {
+        Role::App => "tka",
+        Role::Analyst => "tkr",
+        Role::Operator => "tko",
+    };
+    let token = format!("{prefix}_{}", hex::encode(secret));
+    let sha256 = hex::encode(Sha256::digest(&token));
+    Ok((token, Grant { name: name.into(), role, app: app.map(Into::into), sha256 }))
+}
+
+/// The access file that holds these grants.
+#[must_use]
+pub fn file_of(grants: Vec<Grant>) -> String {
+    let body = toml::to_string(&FileForm { token: grants }).unwrap_or_default();
+    format!("# Tokens are stored as SHA-256: a lost one is replaced, not recovered.\n{body}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_known_by_its_hash_alone() {
+        let (token, grant) = issue("shop", Role::App, Some("kz.demo.app")).unwrap();
+        let text = file_of(vec![grant]);
+        assert!(!text.contains(&token));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("access.toml");
+        std::fs::write(&file, text).unwrap();
+        let access = Access::read(&file).unwrap();
+        assert!(access.grant(&token).unwrap().reaches("kz.demo.app"));
+        assert!(!access.grant(&token).unwrap().reaches("kz.other"));
+        assert!(access.grant("tka_00").is_none());
+    }
+
+    #[test]
+    fn an_apps_key_names_its_app() {
+        let (_, grant) = issue("x", Role::App, None).unwrap();
+        assert!(Access::from_grants(vec![grant]).is_err());
+    }
+}

@@ -1,0 +1,257 @@
+//! Configuration: one struct per section, defaults for everything.
+//!
+//! Layers: the TOML file, over it the environment (`TUMAN_SECTION_KEY`), over both the flags. All that is wrong is
+//! reported at once, each problem with its key and the fix. Relative paths start at the folder of the file.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+mod load;
+mod units;
+
+pub use load::{Layers, Problem, Problems, load};
+pub use units::{ByteSize, Interval};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Folders and files.
+    pub paths: Paths,
+    /// Sockets.
+    pub server: Server,
+    /// Limits of collection.
+    pub limits: Limits,
+    /// Days, region, tolerances.
+    pub privacy: Privacy,
+    /// The durable queue.
+    pub spool: Spool,
+    /// ClickHouse.
+    pub store: Store,
+    /// Sealing.
+    pub seal: Seal,
+    /// The first page.
+    pub page: Page,
+    /// Logs.
+    pub log: Log,
+}
+
+/// Folders and files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Paths {
+    /// Spool, store, seal journal. One process at a time.
+    pub data: PathBuf,
+    /// One TOML file per app.
+    pub catalogue: PathBuf,
+    /// Hashed tokens of apps, analysts and operators.
+    pub access: PathBuf,
+    /// Day keys. Empty: a folder of its own in memory (`/dev/shm`), where there is one.
+    pub keys: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Paths {
+        Paths { data: "data".into(), catalogue: "catalogue".into(), access: "access.toml".into(), keys: PathBuf::new() }
+    }
+}
+
+/// Sockets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Server {
+    /// Collection, questions, pages.
+    pub listen: String,
+    /// Health and metrics, for the machine's own network.
+    pub listen_internal: String,
+    /// Threads that serve requests. Zero: one per core.
+    pub workers: usize,
+    /// Connections per worker.
+    pub connections: usize,
+    /// How long a client may take to send its request's head and body.
+    pub client_timeout: Interval,
+    /// How long requests in flight may take when the process stops.
+    pub stop_timeout: Interval,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            listen: "127.0.0.1:8080".into(),
+            listen_internal: "127.0.0.1:8081".into(),
+            workers: 0,
+            connections: 10_000,
+            client_timeout: Interval::seconds(15),
+            stop_timeout: Interval::seconds(10),
+        }
+    }
+}
+
+/// Limits of collection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Body as sent.
+    pub body: ByteSize,
+    /// Body after decompression.
+    pub decompressed: ByteSize,
+    /// Events in one report.
+    pub events: usize,
+    /// Reports whose ids are remembered, for 48 hours.
+    pub remembered_reports: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { body: ByteSize::mib(1), decompressed: ByteSize::mib(8), events: 500, remembered_reports: 4_000_000 }
+    }
+}
+
+/// Days, region, tolerances.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Privacy {
+    /// IANA name of the zone in which days begin and end.
+    pub zone: String,
+    /// How long after its end a day still takes events.
+    pub grace: Interval,
+    /// How far in the future of its arrival an event may lie.
+    pub future_tolerance: Interval,
+    /// Where places are told apart: west, south, east, north in degrees.
+    pub region: [f64; 4],
+    /// What the region is called in answers.
+    pub region_name: String,
+    /// Geohash prefixes in which only three characters are kept.
+    pub sensitive_places: Vec<String>,
+}
+
+impl Default for Privacy {
+    fn default() -> Privacy {
+        Privacy {
+            zone: "Asia/Almaty".into(),
+            grace: Interval::hours(6),
+            future_tolerance: Interval::seconds(600),
+            region: [46.4, 40.5, 87.4, 55.5],
+            region_name: "Kazakhstan".into(),
+            sensitive_places: Vec::new(),
+        }
+    }
+}
+
+/// The durable queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Spool {
+    /// A segment is sealed at this size.
+    pub segment: ByteSize,
+    /// A segment is sealed at this age.
+    pub segment_age: Interval,
+    /// Beyond this the collector answers 503.
+    pub limit: ByteSize,
+    /// Reports that may wait for their sync.
+    pub queue: usize,
+}
+
+impl Default for Spool {
+    fn default() -> Spool {
+        Spool {
+            segment: ByteSize::mib(8),
+            segment_age: Interval::seconds(1),
+            limit: ByteSize::mib(1024),
+            queue: 4_096,
+        }
+    }
+}
+
+/// ClickHouse.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Store {
+    /// `embedded`: the engine in this process.
+    pub kind: StoreKind,
+    /// The engine's library. Empty: looked for in `engine/`.
+    pub library: PathBuf,
+    /// The engine's memory.
+    pub memory: ByteSize,
+    /// Threads of one query.
+    pub threads: usize,
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store { kind: StoreKind::Embedded, library: PathBuf::new(), memory: ByteSize::mib(900), threads: 2 }
+    }
+}
+
+/// Which form of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// The engine in this process.
+    Embedded,
+}
+
+/// Sealing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seal {
+    /// Seals days by itself when their grace has ended.
+    pub scheduled: bool,
+}
+
+impl Default for Seal {
+    fn default() -> Seal {
+        Seal { scheduled: true }
+    }
+}
+
+/// The first page.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Page {
+    /// Shows releases without an analyst's token. For simulated data and for those who publish everything.
+    pub public: bool,
+    /// Says on every page that the data is simulated.
+    pub simulated: bool,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// A `tracing` filter, such as `info` or `tuman=debug`.
+    pub filter: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Config {
+    /// Makes relative paths start at `folder`.
+    pub fn anchor(&mut self, folder: &Path) {
+        for path in [&mut self.paths.data, &mut self.paths.catalogue, &mut self.paths.access] {
+            *path = folder.join(&*path);
+        }
+        for optional in [&mut self.paths.keys, &mut self.store.library] {
+            if !optional.as_os_str().is_empty() {
+                *optional = folder.join(&*optional);
+            }
+        }
+    }
+}

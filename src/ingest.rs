@@ -1,0 +1,220 @@
+//! From a report's bytes to its answer: parse, recognise a retry, anonymise, append to the spool.
+//!
+//! Guarantees: an answer is given only after its record is synced, or is the one that was given before. The work goes
+//! on when the client hangs up, so that its retry finds either an answer or nothing.
+//! Does not: know HTTP.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tuman_privacy::anonymise::{Arrival, Rejection, Rules, anonymise};
+use tuman_privacy::place::Region;
+use tuman_privacy::report::{Report, ReportError};
+use tuman_privacy::report_id::{Fingerprint, Fingerprinter};
+use tuman_privacy::time::Offsets;
+
+use crate::answer::Answer;
+use crate::catalogue::Catalogues;
+use crate::clock::{Clock, Zone};
+use crate::keys::{KeyError, Keyring, OpenDays};
+use crate::ledger::Lines;
+use crate::metrics::Metric;
+use crate::record;
+use crate::seen::{Known, Seen};
+use crate::spool::{AppendError, Spool};
+
+/// Why a report was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The body is no report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The report as a whole cannot be taken.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The app has no catalogue.
+    #[error("the app has no catalogue")]
+    UnknownApp,
+    /// Today has no key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The spool did not take it.
+    #[error(transparent)]
+    Spool(#[from] AppendError),
+}
+
+/// What does not change from report to report.
+pub struct Settings {
+    /// Tells when a report arrives.
+    pub clock: Arc<dyn Clock>,
+    /// Where days begin and end.
+    pub zone: Zone,
+    /// Where places are told apart.
+    pub region: Region,
+    /// Events in one report.
+    pub max_events: usize,
+    /// How far in the future an event may lie.
+    pub future_tolerance_ms: i64,
+}
+
+/// Takes reports.
+pub struct Ingest {
+    settings: Settings,
+    catalogues: ArcSwap<Catalogues>,
+    keyring: Arc<Keyring>,
+    seen: Arc<Seen>,
+    spool: Spool,
+    fingerprinter: Fingerprinter,
+    offsets: ArcSwap<(i64, Offsets)>,
+}
+
+/// A report that is anonymised and waits for its sync.
+struct Prepared {
+    record: Vec<u8>,
+    answer: Answer,
+    report: Fingerprint,
+    now_ms: i64,
+    // Held until the record is synced: a day is closed only when no request holds it.
+    open: Arc<OpenDays>,
+}
+
+enum Step {
+    Append(Prepared),
+    Known(Answer, Vec<u8>),
+    Wait(tokio::sync::oneshot::Receiver<Option<Answer>>),
+}
+
+impl Ingest {
+    /// Brings the parts together.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        catalogues: Catalogues,
+        keyring: Arc<Keyring>,
+        seen: Arc<Seen>,
+        spool: Spool,
+        fingerprinter: Fingerprinter,
+    ) -> Ingest {
+        let now_ms = settings.clock.now_ms();
+        let offsets = ArcSwap::from_pointee((now_ms, settings.zone.offsets_around(now_ms)));
+        Ingest { settings, catalogues: ArcSwap::from_pointee(catalogues), keyring, seen, spool, fingerprinter, offsets }
+    }
+
+    /// The catalogues in force.
+    #[must_use]
+    pub fn catalogues(&self) -> Arc<Catalogues> {
+        self.catalogues.load_full()
+    }
+
+    /// Puts other catalogues in force.
+    pub fn reload(&self, catalogues: Catalogues) {
+        self.catalogues.store(Arc::new(catalogues));
+    }
+
+    /// Takes a report of `app`. The body is the caller's to wipe.
+    ///
+    /// # Errors
+    /// Where the report was not taken; nothing of it is kept then.
+    pub async fn take(self: &Arc<Self>, app: &str, body: &[u8], opted_out: bool) -> Result<Answer, IngestError> {
+        match self.prepare(app, body, opted_out)? {
+            Step::Append(prepared) => {
+                let ingest = self.clone();
+                // A task of its own: a client that hangs up must not stop what is half done.
+                let task = actix_web::rt::spawn(async move { ingest.append(prepared).await });
+                task.await.unwrap_or(Err(AppendError::Closed)).map_err(IngestError::from)
+            }
+            Step::Known(answer, record) => {
+                // The retry's line in the ledger. The client has its promise already and need not wait for the sync.
+                let spool = self.spool.clone();
+                actix_web::rt::spawn(async move { spool.append(record).await });
+                Ok(answer)
+            }
+            Step::Wait(first) => first.await.ok().flatten().ok_or(IngestError::Spool(AppendError::Sync)),
+        }
+    }
+
+    fn prepare(&self, app: &str, body: &[u8], opted_out: bool) -> Result<Step, IngestError> {
+        let catalogues = self.catalogues.load();
+        let catalogue = catalogues.get(app).ok_or(IngestError::UnknownApp)?;
+        let report = Report::parse(body, self.settings.max_events)?;
+        let id = self.fingerprinter.fingerprint(app, &report)?;
+        let now_ms = self.settings.clock.now_ms();
+        match self.seen.begin(id) {
+            Known::New => {}
+            Known::Answered(answer) => {
+                let events = u32::try_from(report.events()).unwrap_or(u32::MAX);
+                let lines = Lines::of_duplicate(app, self.settings.zone.day(now_ms), events);
+                Metric::EventsDuplicate.add(u64::from(events));
+                return Ok(Step::Known(answer, record::write(&[], &[], lines.bytes(), None)));
+            }
+            Known::Pending(first) => return Ok(Step::Wait(first)),
+        }
+        let reserved = Reserved { seen: &self.seen, id: Some(id), now_ms };
+        let open = self.keyring.open_days(now_ms)?;
+        let offsets = self.offsets(now_ms);
+        let rules = Rules {
+            catalogue: &catalogue.allow_list,
+            region: &self.settings.region,
+            future_tolerance_ms: self.settings.future_tolerance_ms,
+        };
+        let arrival = Arrival { at_ms: now_ms, offsets: &offsets.1, open_days: &open.days, opted_out };
+        let anonymised = anonymise(&report, rules, arrival, &mut rand::rng())?;
+        let lines = Lines::of(app, &anonymised);
+        Metric::EventsReceived.add(u64::from(anonymised.received));
+        Metric::EventsAccepted.add(u64::from(anonymised.accepted));
+        Metric::EventsRefused.add(anonymised.refused.len() as u64);
+        let answer = Answer { accepted: anonymised.accepted, refused: anonymised.refused };
+        let record =
+            record::write(&anonymised.rows.usage, &anonymised.rows.places, lines.bytes(), Some((id, &answer)));
+        reserved.keep();
+        Ok(Step::Append(Prepared { record, answer, report: id, now_ms, open }))
+    }
+
+    async fn append(&self, prepared: Prepared) -> Result<Answer, AppendError> {
+        let Prepared { record, answer, report, now_ms, open } = prepared;
+        let appended = self.spool.append(record).await;
+        drop(open);
+        match appended {
+            Ok(()) => {
+                self.seen.settle(report, Some(&answer), now_ms);
+                Ok(answer)
+            }
+            Err(error) => {
+                self.seen.settle(report, None, now_ms);
+                Err(error)
+            }
+        }
+    }
+
+    /// The zone's offsets, looked up anew every hour.
+    fn offsets(&self, now_ms: i64) -> Arc<(i64, Offsets)> {
+        let offsets = self.offsets.load_full();
+        if (now_ms - offsets.0).abs() < 3_600_000 {
+            return offsets;
+        }
+        let fresh = Arc::new((now_ms, self.settings.zone.offsets_around(now_ms)));
+        self.offsets.store(fresh.clone());
+        fresh
+    }
+}
+
+/// Gives a reservation back unless it is kept.
+struct Reserved<'a> {
+    seen: &'a Seen,
+    id: Option<Fingerprint>,
+    now_ms: i64,
+}
+
+impl Reserved<'_> {
+    fn keep(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.seen.settle(id, None, self.now_ms);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Carries sealed segments from the spool to the store, exactly once.
+//!
+//! One segment is one insert per table, with the segment's token: what a crash interrupts is done again and counted
+//! once. Then its answers are kept for retries, and only then is the segment removed. While the store is away the
+//! segments wait; the loader tries again with growing pauses.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::seq::SliceRandom;
+use tokio::sync::watch;
+use tuman_privacy::encode::rows;
+
+use crate::clock::Clock;
+use crate::metrics::Metric;
+use crate::record;
+use crate::seen::Seen;
+use crate::spool::{ReadError, RemoveError, Segment, SegmentId, Spool};
+use crate::store::{Store, StoreError, Table};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Why a segment is not loaded yet.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The spool could not read it.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its answers could not be kept.
+    #[error("the answers of a segment cannot be kept")]
+    Seen(#[from] std::io::Error),
+    /// The spool could not remove it.
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+    /// The process is stopping.
+    #[error("the loader has stopped")]
+    Stopped,
+}
+
+/// Loads segments.
+pub struct Loader {
+    spool: Spool,
+    store: Arc<dyn Store>,
+    seen: Arc<Seen>,
+    clock: Arc<dyn Clock>,
+    loaded: watch::Sender<SegmentId>,
+}
+
+impl Loader {
+    /// A loader between a spool and a store.
+    #[must_use]
+    pub fn new(spool: Spool, store: Arc<dyn Store>, seen: Arc<Seen>, clock: Arc<dyn Clock>) -> Loader {
+        Loader { spool, store, seen, clock, loaded: watch::Sender::new(SegmentId::BEFORE_ALL) }
+    }
+
+    /// Loads segments as they are sealed, until the spool is closed.
+    pub async fn run(self: Arc<Self>) {
+        let mut after = SegmentId::BEFORE_ALL;
+        let mut pause = FIRST_PAUSE;
+        while let Some(id) = self.spool.next_sealed(after).await {
+            match self.load_on_a_thread(id).await {
+                Ok(()) => {
+                    after = id;
+                    pause = FIRST_PAUSE;
+                    self.loaded.send_replace(id);
+                }
+                Err(LoadError::Stopped) => return,
+                Err(error) => {
+                    Metric::LoadFailures.add(1);
+                    tracing::warn!(segment = %id, %error, "a segment waits: the store did not take it");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Loads everything that was appended before this call.
+    ///
+    /// # Errors
+    /// Where the spool is closed before that.
+    pub async fn drain(&self) -> Result<(), LoadError> {
+        let last = self.spool.rotate().await.map_err(|_| LoadError::Stopped)?;
+        let mut loaded = self.loaded.subscribe();
+        while self.spool.sealed().first().is_some_and(|oldest| *oldest <= last) {
+            loaded.changed().await.map_err(|_| LoadError::Stopped)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers the answers of the segments that are in the spool at start.
+    ///
+    /// # Errors
+    /// Where a segment cannot be read.
+    pub fn recover_answers(&self) -> Result<(), ReadError> {
+        let now_ms = self.clock.now_ms();
+        for id in self.spool.sealed() {
+            let segment = self.spool.read(id)?;
+            for (report, answer) in segment.records().filter_map(|bytes| record::read(bytes)?.answered) {
+                self.seen.recover(report, answer, now_ms);
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_on_a_thread(self: &Arc<Self>, id: SegmentId) -> Result<(), LoadError> {
+        let loader = self.clone();
+        tokio::task::spawn_blocking(move || loader.load(id)).await.map_err(|_| LoadError::Stopped)?
+    }
+
+    fn load(&self, id: SegmentId) -> Result<(), LoadError> {
+        let began = Instant::now();
+        let segment = match self.spool.read(id) {
+            Err(ReadError::Unknown) => return Ok(()),
+            other => other?,
+        };
+        let contents = Contents::of(&segment);
+        if contents.corrupt > 0 {
+            Metric::RecordsCorrupt.add(contents.corrupt);
+            tracing::error!(segment = %id, records = contents.corrupt, "records failed their checksum and are set aside");
+        }
+        let token = self.spool.token(id);
+        for (table, name, rows) in [
+            (Table::UsageOpen, "usage", &contents.usage),
+            (Table::PlacesOpen, "places", &contents.places),
+            (Table::Ledger, "ledger", &contents.ledger),
+        ] {
+            if !rows.is_empty() {
+                self.store.insert(table, &format!("{token}-{name}"), rows)?;
+            }
+        }
+        self.seen.keep(&contents.answers, self.clock.now_ms())?;
+        self.spool.remove(id)?;
+        Metric::SegmentsLoaded.add(1);
+        Metric::RowsLoaded.add(contents.rows);
+        Metric::LoadSeconds.observe(began.elapsed());
+        Ok(())
+    }
+}
+
+/// What a segment brings to each table.
+#[derive(Default)]
+struct Contents {
+    usage: Vec<u8>,
+    places: Vec<u8>,
+    ledger: Vec<u8>,
+    answers: Vec<(tuman_privacy::report_id::Fingerprint, crate::answer::Answer)>,
+    rows: u64,
+    corrupt: u64,
+}
+
+impl Contents {
+    fn of(segment: &Segment) -> Contents {
+        let mut contents = Contents { corrupt: segment.corrupt(), ..Contents::default() };
+        let (mut usage, mut places) = (Vec::new(), Vec::new());
+        for bytes in segment.records() {
+            let Some(record) = record::read(bytes) else {
+                contents.corrupt += 1;
+                continue;
+            };
+            usage.extend(rows(record.usage));
+            places.extend(rows(record.places));
+            contents.ledger.extend_from_slice(record.ledger);
+            contents.answers.extend(record.answered);
+        }
+        contents.rows = (usage.len() + places.len()) as u64;
+        contents.usage = shuffled(usage);
+        contents.places = shuffled(places);
+        contents
+    }
+}
+
+/// Rows of all reports of a segment, mixed: what one report brought does not stand side by side.
+fn shuffled(mut rows: Vec<&[u8]>) -> Vec<u8> {
+    rows.shuffle(&mut rand::rng());
+    rows.concat()
+}

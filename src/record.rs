@@ -1,0 +1,98 @@
+//! The record of one report in the spool: its rows, its line in the ledger, its answer.
+//!
+//! Format: a version byte, then four sections, each a u32 little-endian length and its bytes: rows of `usage_open`, rows
+//! of `places_open` (both framed as [`tuman_privacy::event::Rows`]), rows of `ledger` (RowBinary), and the fingerprint
+//! of the report id with the answer it got. The fingerprint never leaves the spool for the store.
+
+use tuman_privacy::report_id::Fingerprint;
+
+use crate::answer::Answer;
+
+const VERSION: u8 = 1;
+
+/// A record, read back.
+#[derive(Debug, PartialEq)]
+pub struct Record<'a> {
+    /// Framed rows of `usage_open`.
+    pub usage: &'a [u8],
+    /// Framed rows of `places_open`.
+    pub places: &'a [u8],
+    /// Rows of `ledger`.
+    pub ledger: &'a [u8],
+    /// Whose answer this is; none for a report that was known already.
+    pub answered: Option<(Fingerprint, Answer)>,
+}
+
+/// Writes a record.
+#[must_use]
+pub fn write(usage: &[u8], places: &[u8], ledger: &[u8], answered: Option<(Fingerprint, &Answer)>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(usage.len() + places.len() + ledger.len() + 64);
+    out.push(VERSION);
+    section(&mut out, |out| out.extend_from_slice(usage));
+    section(&mut out, |out| out.extend_from_slice(places));
+    section(&mut out, |out| out.extend_from_slice(ledger));
+    section(&mut out, |out| {
+        if let Some((fingerprint, answer)) = answered {
+            out.extend_from_slice(&fingerprint.0);
+            answer.write(out);
+        }
+    });
+    out
+}
+
+/// Reads a record; `None` where it is not one of this version.
+#[must_use]
+pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
+    let (version, rest) = bytes.split_first()?;
+    if *version != VERSION {
+        return None;
+    }
+    let (usage, rest) = take(rest)?;
+    let (places, rest) = take(rest)?;
+    let (ledger, rest) = take(rest)?;
+    let (answered, rest) = take(rest)?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let answered = match answered.split_first_chunk::<16>() {
+        None => None,
+        Some((fingerprint, answer)) => Some((Fingerprint(*fingerprint), Answer::read(answer)?.0)),
+    };
+    Some(Record { usage, places, ledger, answered })
+}
+
+fn section(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    write(out);
+    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(usage: Vec<u8>, places: Vec<u8>, ledger: Vec<u8>, id: [u8; 16], accepted: u32) {
+            let answer = Answer { accepted, refused: vec![(3, tuman_privacy::refusal::Refusal::TooOld)] };
+            let bytes = write(&usage, &places, &ledger, Some((Fingerprint(id), &answer)));
+            let record = read(&bytes).unwrap();
+            prop_assert_eq!(record, Record {
+                usage: &usage, places: &places, ledger: &ledger, answered: Some((Fingerprint(id), answer))
+            });
+        }
+
+        #[test]
+        fn any_bytes_are_a_record_or_none(bytes: Vec<u8>) {
+            let _ = read(&bytes);
+        }
+    }
+}

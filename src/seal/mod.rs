@@ -1,0 +1,306 @@
+//! Sealing: an open day becomes releases; its rows and its key are destroyed.
+//!
+//! The steps, each of which can be interrupted and is done again or found done:
+//! 1. the day takes no more events, and what was appended for it is loaded;
+//! 2. contributions are bounded and counted, noise is drawn, thresholds are applied;
+//! 3. the noisy result is synced to the journal;
+//! 4. it is published: releases first, then the line in `seals` that makes them readable;
+//! 5. the day's rows are dropped;
+//! 6. the day's key is destroyed;
+//! 7. the journal is removed.
+//!
+//! Guarantees: a day is published once; what was readable never changes; noise is drawn anew only where nothing was
+//! readable. Afterwards no row, token, key or exact count of the day is on disk.
+
+mod count;
+pub mod journal;
+pub mod noise;
+mod places;
+pub mod release;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::TryRng;
+use serde::{Deserialize, Serialize};
+use tuman_privacy::place::Region;
+use tuman_privacy::time::Day;
+
+use crate::audit::Audit;
+use crate::clock::{Clock, Zone, date_of, day_of, timestamp};
+use crate::ingest::Ingest;
+use crate::keys::{KeyError, Keyring};
+use crate::loader::{LoadError, Loader};
+use crate::metrics::Metric;
+use crate::rowbinary::RowBinary;
+use crate::store::{Statement, Store, StoreError, Table};
+use count::Count;
+use journal::{Journal, Journals};
+use release::Sealed;
+
+/// Why a day was not sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The day is not over.
+    #[error("the day {0} is not over: a day can be sealed from its midnight on")]
+    NotOver(jiff::civil::Date),
+    /// The day was sealed before.
+    #[error("the day {0} is sealed already; a sealed day never changes")]
+    AlreadySealed(jiff::civil::Date),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// What was appended could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The noise.
+    #[error(transparent)]
+    Noise(#[from] noise::NoiseError),
+    /// The journal.
+    #[error("the seal journal: {0}")]
+    Journal(#[from] std::io::Error),
+    /// No randomness for the salt.
+    #[error("the operating system gives no randomness")]
+    Randomness,
+    /// The work was given up.
+    #[error("the seal was interrupted; it is finished at the next start")]
+    Interrupted,
+}
+
+/// What a seal came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The day.
+    pub day: jiff::civil::Date,
+    /// Each app's releases: name, values published, values suppressed.
+    pub apps: Vec<AppSummary>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What a seal came to for one app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppSummary {
+    /// The app.
+    pub app: String,
+    /// Name, values published, values suppressed, epsilon.
+    pub releases: Vec<(String, u64, u64, f64)>,
+}
+
+/// Seals days.
+pub struct Sealer {
+    /// Where rows are and releases go.
+    pub store: Arc<dyn Store>,
+    /// Whose keys are destroyed.
+    pub keyring: Arc<Keyring>,
+    /// What is still in the spool.
+    pub loader: Arc<Loader>,
+    /// The catalogues in force.
+    pub ingest: Arc<Ingest>,
+    /// The public domain of places.
+    pub region: Region,
+    /// When a day is over.
+    pub zone: Zone,
+    /// Now.
+    pub clock: Arc<dyn Clock>,
+    /// Interrupted seals.
+    pub journals: Journals,
+    /// The record of what was destroyed.
+    pub audit: Arc<Audit>,
+    /// One seal at a time.
+    pub turn: tokio::sync::Mutex<()>,
+}
+
+impl Sealer {
+    /// Seals a day.
+    ///
+    /// # Errors
+    /// Where the day is not over, is sealed already, or a step failed; the next try goes on from there.
+    pub async fn seal(self: &Arc<Self>, day: Day) -> Result<Summary, SealError> {
+        let _turn = self.turn.lock().await;
+        let began = Instant::now();
+        let now_ms = self.clock.now_ms();
+        if self.zone.end_of(day) > now_ms {
+            return Err(SealError::NotOver(date_of(day)));
+        }
+        let journal = match self.journals.read(day)? {
+            Some(journal) => journal,
+            None => {
+                if self.is_sealed(day).await? {
+                    return Err(SealError::AlreadySealed(date_of(day)));
+                }
+                self.keyring.close(day, now_ms).await?;
+                match self.count(day).await {
+                    Ok(journal) => journal,
+                    Err(error) => {
+                        self.keyring.reopen(day, now_ms);
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        let sealer = self.clone();
+        let published = journal.clone();
+        on_a_thread(move || sealer.publish(day, &published)).await?;
+        Metric::DaysSealed.add(1);
+        Metric::SealSeconds.observe(began.elapsed());
+        Ok(summary(&journal, began.elapsed().as_secs_f64()))
+    }
+
+    /// The days whose grace has ended and that are not sealed, and those whose seal was interrupted.
+    ///
+    /// # Errors
+    /// Where the store or the journals cannot be read.
+    pub async fn due(self: &Arc<Self>) -> Result<Vec<Day>, SealError> {
+        let mut due: BTreeSet<Day> = self.journals.days()?.into_iter().collect();
+        let now_ms = self.clock.now_ms();
+        let sealer = self.clone();
+        // Also days whose key is lost, after the machine was restarted: their rows must go.
+        let with_rows = on_a_thread(move || sealer.days_with_rows()).await?;
+        for day in self.keyring.days().into_iter().chain(with_rows) {
+            if now_ms >= self.keyring.grace_ends(day) {
+                due.insert(day);
+            }
+        }
+        Ok(due.into_iter().collect())
+    }
+
+    /// Seals what is due, for as long as the process runs.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            match self.due().await {
+                Ok(days) => {
+                    for day in days {
+                        match self.seal(day).await {
+                            Ok(summary) => {
+                                tracing::info!(day = %summary.day, seconds = summary.seconds, "a day was sealed");
+                            }
+                            Err(error) => tracing::error!(day = %date_of(day), %error, "a day could not be sealed"),
+                        }
+                    }
+                }
+                Err(error) => tracing::error!(%error, "cannot see which days are due"),
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        }
+    }
+
+    async fn is_sealed(self: &Arc<Self>, day: Day) -> Result<bool, SealError> {
+        #[derive(Deserialize)]
+        struct Row {
+            n: u64,
+        }
+        let sealer = self.clone();
+        on_a_thread(move || {
+            let statement = Statement::new("SELECT count() AS n FROM seals WHERE day = {day:Date}").bind("day", date_of(day));
+            let rows: Vec<Row> = sealer.store.rows(&statement)?;
+            Ok(rows.first().is_some_and(|row| row.n > 0))
+        })
+        .await
+    }
+
+    fn days_with_rows(&self) -> Result<Vec<Day>, SealError> {
+        #[derive(Deserialize)]
+        struct Row {
+            day: jiff::civil::Date,
+        }
+        let statement = Statement::new("SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open");
+        let rows: Vec<Row> = self.store.rows(&statement)?;
+        Ok(rows.into_iter().map(|row| day_of(row.day)).collect())
+    }
+
+    /// Steps 1 to 3.
+    async fn count(self: &Arc<Self>, day: Day) -> Result<Journal, SealError> {
+        self.loader.drain().await?;
+        let sealer = self.clone();
+        on_a_thread(move || {
+            let mut salt = [0_u8; 16];
+            rand::rngs::SysRng.try_fill_bytes(&mut salt).map_err(|_| SealError::Randomness)?;
+            let salt = u128::from_le_bytes(salt);
+            let salt = ((salt >> 64) as u64, salt as u64);
+            let mut apps = Vec::new();
+            for catalogue in sealer.ingest.catalogues().all() {
+                let count = Count { store: &*sealer.store, day, catalogue: &catalogue, salt };
+                apps.push((catalogue.declaration.app.clone(), sealer.releases(&count)?));
+            }
+            let journal = Journal { day: date_of(day), sealed_at: timestamp(sealer.clock.now_ms()), apps };
+            sealer.journals.write(day, &journal)?;
+            Ok(journal)
+        })
+        .await
+    }
+
+    fn releases(&self, count: &Count<'_>) -> Result<Vec<Sealed>, SealError> {
+        let mut releases = vec![count.activity()?];
+        releases.extend(count.first_use()?);
+        releases.extend(places::places(count, &self.region)?);
+        releases.extend(count.events()?);
+        Ok(releases)
+    }
+
+    /// Steps 4 to 7.
+    fn publish(&self, day: Day, journal: &Journal) -> Result<(), SealError> {
+        let name = |what: &str| format!("seal-{}-{what}", journal.day);
+        self.store.insert(Table::Releases, &name("releases"), release_rows(day, journal).bytes())?;
+        self.store.insert(Table::Seals, &name("seals"), seal_rows(day, journal).bytes())?;
+        self.store.drop_day(day.0)?;
+        let now_ms = self.clock.now_ms();
+        self.keyring.destroy(day, now_ms)?;
+        let key = self.keyring.records().into_iter().find(|record| record.day == journal.day).map(|record| record.name);
+        self.audit.append(now_ms, "day_sealed", &serde_json::json!({ "day": journal.day, "key": key }))?;
+        self.journals.remove(day)?;
+        Ok(())
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SealError> + Send + 'static,
+) -> Result<T, SealError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| SealError::Interrupted)?
+}
+
+fn release_rows(day: Day, journal: &Journal) -> RowBinary {
+    let mut rows = RowBinary::default();
+    for (app, releases) in &journal.apps {
+        for sealed in releases {
+            for value in &sealed.published {
+                rows.date(day).string(app).string(&sealed.release).string(&value.breakdown);
+                rows.strings(&value.dims).i64(value.value).f64(value.margin);
+            }
+        }
+    }
+    rows
+}
+
+fn seal_rows(day: Day, journal: &Journal) -> RowBinary {
+    let mut rows = RowBinary::default();
+    let sealed_at = u32::try_from(journal.sealed_at.as_second()).unwrap_or(0);
+    for (app, releases) in &journal.apps {
+        for sealed in releases {
+            let suppressed = serde_json::to_string(&sealed.suppressed).unwrap_or_default();
+            rows.date(day).string(app).string(&sealed.release).strings(&sealed.dims).u32(sealed.bound);
+            rows.f64(sealed.epsilon).f64(sealed.scale).i64(sealed.threshold.unwrap_or(i64::MIN));
+            rows.string("discrete_laplace").u64(sealed.domain).u64(sealed.published.len() as u64);
+            rows.string(&suppressed).u32(sealed_at);
+        }
+    }
+    rows
+}
+
+fn summary(journal: &Journal, seconds: f64) -> Summary {
+    let app = |(app, releases): &(String, Vec<Sealed>)| AppSummary {
+        app: app.clone(),
+        releases: releases
+            .iter()
+            .map(|sealed| {
+                let suppressed = sealed.suppressed.iter().map(|(_, n)| n).sum();
+                (sealed.release.clone(), sealed.published.len() as u64, suppressed, sealed.epsilon)
+            })
+            .collect(),
+    };
+    Summary { day: journal.day, apps: journal.apps.iter().map(app).collect(), seconds }
+}

@@ -1,0 +1,18 @@
+-- Events by name; a device adds at most {bound} events in all. Beyond, its names are filled in an order chosen by the
+-- seal's salt.
+SELECT name AS event, toInt64(sum(kept)) AS events
+FROM (
+    SELECT
+        arraySort(groupArray((sipHash64Keyed(({salt_a:UInt64}, {salt_b:UInt64}), token, event), event, times))) AS names,
+        arrayCumSum(arrayMap(name -> name.3, names)) AS upto,
+        arrayMap((name, sum) -> least(name.3, greatest(toInt64(0), toInt64({bound:UInt32}) - (sum - name.3))), names, upto) AS parts
+    FROM (
+        SELECT token, event, toInt64(count()) AS times
+        FROM usage_open
+        WHERE day = {day:Date} AND app = {app:UInt32} AND token != 0
+        GROUP BY token, event
+    )
+    GROUP BY token
+)
+ARRAY JOIN arrayMap(name -> name.2, names) AS name, parts AS kept
+GROUP BY name

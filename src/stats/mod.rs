@@ -1,0 +1,215 @@
+//! Questions on releases.
+//!
+//! Guarantees: reads `releases` and `seals` only, and only days whose seal is complete, so that the same question about
+//! sealed days always has the same answer. Every number comes with its 95 % margin; every answer says what was
+//! suppressed, under which parameters, and how fresh it is.
+//! Does not: touch open rows, add noise, or clamp: values are unbiased and can lie below zero.
+
+mod answers;
+mod period;
+mod query;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::Deserialize;
+
+pub use answers::{
+    Activity, CellValue, EventValue, Events, Fresh, Parameters, Places, Point, Suppressed, Total, geojson,
+};
+pub use period::Period;
+pub use query::{ActivityQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem};
+
+use crate::store::{Statement, Store, StoreError};
+
+/// A value of a release.
+#[derive(Debug, Clone, Deserialize)]
+struct Value {
+    day: Date,
+    dims: Vec<String>,
+    value: i64,
+    margin: f64,
+}
+
+/// How a release of a day was made.
+#[derive(Debug, Clone, Deserialize)]
+struct Seal {
+    day: Date,
+    release: String,
+    bound: u32,
+    epsilon: f64,
+    scale: f64,
+    threshold: i64,
+    mechanism: String,
+    suppressed: String,
+}
+
+/// What is asked about: an app and a period.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scope {
+    /// The app.
+    pub app: String,
+    /// The period.
+    pub period: Period,
+}
+
+/// Answers the question for active devices.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, StoreError> {
+    let (release, breakdown) = match query.interval {
+        Interval::Day => ("active_devices", query.breakdown.name()),
+        Interval::Week | Interval::Month => ("first_use", "first"),
+    };
+    let seals = seals(store, &query.scope, &[release])?;
+    let values = values(store, &query.scope, release, breakdown)?;
+    let names: Vec<&str> = breakdown.split(',').filter(|name| !name.is_empty()).collect();
+    let series = match query.interval {
+        Interval::Day => values
+            .into_iter()
+            .map(|value| Point {
+                from: value.day,
+                to: value.day,
+                days: 1,
+                dims: names.iter().map(|name| (*name).to_owned()).zip(value.dims).collect(),
+                devices: value.value,
+                margin: value.margin,
+            })
+            .collect(),
+        Interval::Week => sums(values, "week", |day| {
+            let monday = day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days());
+            (monday, monday.saturating_add(6.days()))
+        }),
+        Interval::Month => sums(values, "month", |day| (day.first_of_month(), day.last_of_month())),
+    };
+    let made = Made::of(&query.scope, seals);
+    Ok(Activity { scope: query.scope.clone(), interval: query.interval, breakdown: query.breakdown, series, made })
+}
+
+/// Sums of the daily flags `measure` over weeks or months: each device is counted on its first day of it.
+fn sums(values: Vec<Value>, measure: &str, span: impl Fn(Date) -> (Date, Date)) -> Vec<Point> {
+    let mut spans: BTreeMap<Date, Point> = BTreeMap::new();
+    for value in values.into_iter().filter(|value| value.dims.first().is_some_and(|dim| dim == measure)) {
+        let (from, to) = span(value.day);
+        let empty = Point { from, to, days: 0, dims: BTreeMap::new(), devices: 0, margin: 0.0 };
+        let point = spans.entry(from).or_insert(empty);
+        point.days += 1;
+        point.devices += value.value;
+        point.margin = point.margin.hypot(value.margin);
+    }
+    spans.into_values().collect()
+}
+
+/// Answers the question for events.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn events(store: &dyn Store, query: &EventsQuery) -> Result<Events, StoreError> {
+    let seals = seals(store, &query.scope, &["event_devices", "event_totals"])?;
+    let mut by_name: BTreeMap<String, EventValue> = BTreeMap::new();
+    for (release, is_total) in [("event_devices", false), ("event_totals", true)] {
+        for value in values(store, &query.scope, release, "event")? {
+            let Some(name) = value.dims.first() else { continue };
+            let event = by_name.entry(name.clone()).or_insert_with(|| EventValue::named(name));
+            let slot = if is_total { &mut event.events } else { &mut event.devices };
+            slot.get_or_insert_with(Total::default).add(value.value, value.margin);
+        }
+    }
+    let mut events: Vec<EventValue> = by_name.into_values().collect();
+    events.sort_by_key(|event| std::cmp::Reverse(event.events.as_ref().map_or(i64::MIN, |total| total.value)));
+    Ok(Events { scope: query.scope.clone(), events, made: Made::of(&query.scope, seals) })
+}
+
+/// Answers the question for places.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn places(store: &dyn Store, query: &PlacesQuery) -> Result<Places, StoreError> {
+    let release = match query.precision {
+        3 => "places_3",
+        5 => "places_5",
+        _ => "places_4",
+    };
+    let seals = seals(store, &query.scope, &[release, "region"])?;
+    let mut by_cell: BTreeMap<String, Total> = BTreeMap::new();
+    for value in values(store, &query.scope, release, "cell")? {
+        let Some(cell) = value.dims.into_iter().next() else { continue };
+        by_cell.entry(cell).or_default().add(value.value, value.margin);
+    }
+    let mut cells: Vec<CellValue> =
+        by_cell.into_iter().filter_map(|(cell, total)| CellValue::of(cell, total)).collect();
+    cells.sort_by_key(|cell| std::cmp::Reverse(cell.total.value));
+    let mut region = None;
+    for value in values(store, &query.scope, "region", "")? {
+        region.get_or_insert_with(Total::default).add(value.value, value.margin);
+    }
+    let made = Made::of(&query.scope, seals);
+    Ok(Places { scope: query.scope.clone(), precision: query.precision, cells, region, made })
+}
+
+fn seals(store: &dyn Store, scope: &Scope, releases: &[&str]) -> Result<Vec<Seal>, StoreError> {
+    let statement = Statement::new(include_str!("sql/seals.sql"))
+        .bind("app", &scope.app)
+        .bind("from", scope.period.from)
+        .bind("to", scope.period.to);
+    let mut seals: Vec<Seal> = store.rows(&statement)?;
+    seals.retain(|seal| releases.contains(&seal.release.as_str()));
+    Ok(seals)
+}
+
+fn values(store: &dyn Store, scope: &Scope, release: &str, breakdown: &str) -> Result<Vec<Value>, StoreError> {
+    let statement = Statement::new(include_str!("sql/values.sql"))
+        .bind("app", &scope.app)
+        .bind("release", release)
+        .bind("breakdown", breakdown)
+        .bind("from", scope.period.from)
+        .bind("to", scope.period.to);
+    store.rows(&statement)
+}
+
+/// How an answer's numbers were made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// How fresh the answer is.
+    pub fresh: Fresh,
+    /// The parameters of its releases.
+    pub releases: Vec<Parameters>,
+    /// What was not published.
+    pub suppressed: Vec<Suppressed>,
+}
+
+impl Made {
+    fn of(scope: &Scope, seals: Vec<Seal>) -> Made {
+        let days: BTreeSet<Date> = seals.iter().map(|seal| seal.day).collect();
+        let period = scope.period;
+        let asked = period.from.series(1.day()).take_while(|day| *day <= period.to);
+        let missing_days = asked.filter(|day| !days.contains(day)).collect();
+        let mut releases: Vec<Parameters> = Vec::new();
+        let mut suppressed: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for seal in seals {
+            let left_out: Vec<(String, u64)> = serde_json::from_str(&seal.suppressed).unwrap_or_default();
+            for (breakdown, n) in left_out {
+                *suppressed.entry((seal.release.clone(), breakdown)).or_default() += n;
+            }
+            let parameters = Parameters {
+                name: seal.release,
+                bound: seal.bound,
+                epsilon: seal.epsilon,
+                scale: seal.scale,
+                threshold: (seal.threshold != i64::MIN).then_some(seal.threshold),
+                mechanism: seal.mechanism,
+            };
+            if !releases.contains(&parameters) {
+                releases.push(parameters);
+            }
+        }
+        let suppressed = suppressed
+            .into_iter()
+            .map(|((release, breakdown), values)| Suppressed { release, breakdown, values })
+            .collect();
+        let fresh = Fresh { sealed_through: days.last().copied(), sealed_days: days.len(), missing_days };
+        Made { fresh, releases, suppressed }
+    }
+}
