@@ -5,10 +5,16 @@
 //! their own day (`usage_rows`, `place_rows`), so that they can be held against the open tables.
 //! Holds no dimension of a person.
 
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::Deserialize;
+use serde_json::json;
 use tuman_privacy::anonymise::Anonymised;
 use tuman_privacy::time::Day;
 
 use crate::rowbinary::RowBinary;
+use crate::store::{Statement, Store, StoreError};
 
 /// Lines of the ledger as RowBinary: `day Date, app String, outcome String, n Int64`.
 #[derive(Debug, Default)]
@@ -25,7 +31,12 @@ impl Lines {
         reasons.sort_unstable();
         for group in reasons.chunk_by(|a, b| a == b) {
             if let Some(reason) = group.first() {
-                lines.push(report.day, app, &format!("refused:{reason}"), u32::try_from(group.len()).unwrap_or(u32::MAX));
+                lines.push(
+                    report.day,
+                    app,
+                    &format!("refused:{reason}"),
+                    u32::try_from(group.len()).unwrap_or(u32::MAX),
+                );
             }
         }
         for (note, n) in report.notes.counts() {
@@ -58,4 +69,75 @@ impl Lines {
             self.0.date(day).string(app).string(outcome).i64(i64::from(n));
         }
     }
+}
+
+/// The account of one day.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account(BTreeMap<String, i64>);
+
+impl Account {
+    /// What is booked under an outcome.
+    #[must_use]
+    pub fn of(&self, outcome: &str) -> i64 {
+        self.0.get(outcome).copied().unwrap_or(0)
+    }
+
+    /// What is booked under outcomes that begin with `prefix`, by the rest of their names.
+    pub fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, i64)> {
+        self.0
+            .iter()
+            .filter_map(move |(outcome, n)| Some((outcome.strip_prefix(prefix)?, *n)))
+    }
+
+    /// Received less stored, duplicate and refused: zero, always.
+    #[must_use]
+    pub fn difference(&self) -> i64 {
+        let refused: i64 = self.under("refused:").map(|(_, n)| n).sum();
+        self.of("received") - self.of("stored") - self.of("duplicate") - refused
+    }
+
+    /// The account in the form that goes out.
+    #[must_use]
+    pub fn as_json(&self, day: Date) -> serde_json::Value {
+        json!({
+            "day": day,
+            "received": self.of("received"),
+            "stored": self.of("stored"),
+            "duplicate": self.of("duplicate"),
+            "refused": self.under("refused:").collect::<BTreeMap<_, _>>(),
+            "notes": self.under("note:").collect::<BTreeMap<_, _>>(),
+        })
+    }
+}
+
+/// The accounts of an app's days.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn accounts(
+    store: &dyn Store,
+    app: &str,
+    from: Date,
+    to: Date,
+) -> Result<BTreeMap<Date, Account>, StoreError> {
+    #[derive(Deserialize)]
+    struct Row {
+        day: Date,
+        outcome: String,
+        total: i64,
+    }
+    let statement = Statement::new(
+        "SELECT day, outcome, sum(n) AS total FROM ledger
+         WHERE app = {app:String} AND day BETWEEN {from:Date} AND {to:Date} GROUP BY day, outcome",
+    );
+    let rows: Vec<Row> = store.rows(&statement.bind("app", app).bind("from", from).bind("to", to))?;
+    let mut accounts: BTreeMap<Date, Account> = BTreeMap::new();
+    for row in rows {
+        accounts
+            .entry(row.day)
+            .or_default()
+            .0
+            .insert(row.outcome, row.total);
+    }
+    Ok(accounts)
 }

@@ -188,7 +188,9 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn properties_of(&self, event: &Event<'a>) -> &[(Text<'a>, Value<'a>)] {
-        self.properties.get(event.first_property..event.first_property + event.properties).unwrap_or(&[])
+        self.properties
+            .get(event.first_property..event.first_property + event.properties)
+            .unwrap_or(&[])
     }
 }
 
@@ -203,7 +205,10 @@ mod tests {
         let report = Report::parse(body, 10).unwrap();
         assert!(report.consent.is_none());
         let events = report.events.unwrap();
-        assert_eq!(events.iter().map(|event| event.is_object).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(
+            events.iter().map(|event| event.is_object).collect::<Vec<_>>(),
+            [false, true, false]
+        );
         assert!(matches!(events[1].name, Value::Other));
         assert_eq!(events[1].properties, 0);
     }
@@ -220,7 +225,11 @@ mod tests {
             let open = "[".repeat(50_000);
             let close = "]".repeat(50_000);
             let body = format!("{{\"{field}\":{open}{close}}}");
-            assert_eq!(Report::parse(body.as_bytes(), 10).unwrap_err(), ReportError::TooDeep, "{field}");
+            assert_eq!(
+                Report::parse(body.as_bytes(), 10).unwrap_err(),
+                ReportError::TooDeep,
+                "{field}"
+            );
         }
     }
 

@@ -37,11 +37,19 @@ impl Offsets {
     /// The local hour of a second since 1970. Before 1970 and after 2149 it is the nearest representable day.
     #[must_use]
     pub fn local(&self, second: i64) -> LocalHour {
-        let offset = self.changes.iter().rev().find(|(from, _)| *from <= second).map_or(self.first_s, |(_, s)| *s);
+        let offset = self
+            .changes
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= second)
+            .map_or(self.first_s, |(_, s)| *s);
         let local = second.saturating_add(i64::from(offset));
         let day = local.div_euclid(86_400).clamp(0, i64::from(u16::MAX));
         let hour = local.rem_euclid(86_400) / 3_600;
-        LocalHour { day: Day(u16::try_from(day).unwrap_or(u16::MAX)), hour: u8::try_from(hour).unwrap_or(0) }
+        LocalHour {
+            day: Day(u16::try_from(day).unwrap_or(u16::MAX)),
+            hour: u8::try_from(hour).unwrap_or(0),
+        }
     }
 }
 
@@ -90,7 +98,10 @@ mod tests {
         assert_eq!(offsets.local(1_709_229_599).hour, 23);
         assert_eq!(offsets.local(1_709_229_600).hour, 23);
         assert_eq!(offsets.local(1_709_229_600 + 3_600).hour, 0);
-        assert_eq!(offsets.local(1_709_229_600 + 3_600).day, Day(offsets.local(1_709_229_600).day.0 + 1));
+        assert_eq!(
+            offsets.local(1_709_229_600 + 3_600).day,
+            Day(offsets.local(1_709_229_600).day.0 + 1)
+        );
         assert_eq!(offsets.local(i64::MIN).day, Day(0));
         assert_eq!(offsets.local(i64::MAX).day, Day(u16::MAX));
     }
@@ -101,7 +112,16 @@ mod tests {
         assert_eq!(week(sunday) + 1, week(Day(sunday.0 + 1)));
         assert_eq!(parse_week("1970-W01"), Some(0));
         assert_eq!(parse_week("1970-W02"), Some(1));
-        for wrong in ["", "2026", "2026-W54", "2026-W0", "26-W40", "2026-W4०", "1960-W01", "2026-W400"] {
+        for wrong in [
+            "",
+            "2026",
+            "2026-W54",
+            "2026-W0",
+            "26-W40",
+            "2026-W4०",
+            "1960-W01",
+            "2026-W400",
+        ] {
             assert_eq!(parse_week(wrong), None, "{wrong}");
         }
     }
@@ -110,7 +130,13 @@ mod tests {
     fn times_need_a_zone() {
         assert_eq!(parse_ms("1970-01-01T00:00:01.5Z"), Some(1_500));
         assert_eq!(parse_ms("1970-01-01T05:00:01+05:00"), Some(1_000));
-        for wrong in ["", "1970-01-01", "1970-01-01T00:00:00", "yesterday", "490154203237518"] {
+        for wrong in [
+            "",
+            "1970-01-01",
+            "1970-01-01T00:00:00",
+            "yesterday",
+            "490154203237518",
+        ] {
             assert_eq!(parse_ms(wrong), None, "{wrong}");
         }
     }

@@ -103,7 +103,11 @@ impl Interval {
             "d" => 86_400_000,
             _ => return None,
         };
-        number.parse::<u64>().ok()?.checked_mul(ms).map(|ms| Interval(Duration::from_millis(ms)))
+        number
+            .parse::<u64>()
+            .ok()?
+            .checked_mul(ms)
+            .map(|ms| Interval(Duration::from_millis(ms)))
     }
 }
 
@@ -128,7 +132,8 @@ impl Serialize for Interval {
 impl<'de> Deserialize<'de> for Interval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Interval::parse(&text).ok_or_else(|| D::Error::custom("expected an interval such as \"500ms\", \"30s\", \"6h\""))
+        Interval::parse(&text)
+            .ok_or_else(|| D::Error::custom("expected an interval such as \"500ms\", \"30s\", \"6h\""))
     }
 }
 

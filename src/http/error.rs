@@ -110,41 +110,103 @@ impl Code {
     fn declaration(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Code::MalformedJson => ("malformed_json", S::BAD_REQUEST, "The body is not a JSON object in UTF-8."),
-            Code::JsonTooDeep => ("json_too_deep", S::BAD_REQUEST, "The JSON document nests too deeply."),
+            Code::MalformedJson => (
+                "malformed_json",
+                S::BAD_REQUEST,
+                "The body is not a JSON object in UTF-8.",
+            ),
+            Code::JsonTooDeep => (
+                "json_too_deep",
+                S::BAD_REQUEST,
+                "The JSON document nests too deeply.",
+            ),
             Code::BadEncoding => ("bad_encoding", S::BAD_REQUEST, "The body does not decompress."),
-            Code::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "A valid bearer token for this path is needed."),
+            Code::Unauthorized => (
+                "unauthorized",
+                S::UNAUTHORIZED,
+                "A valid bearer token for this path is needed.",
+            ),
             Code::NotFound => ("not_found", S::NOT_FOUND, "There is nothing at this path."),
-            Code::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "This path has other methods."),
-            Code::RequestTimeout => ("request_timeout", S::REQUEST_TIMEOUT, "The request came too slowly."),
-            Code::BodyTooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, "The body is over the limit: send smaller reports."),
-            Code::DecompressedTooLarge => {
-                ("decompressed_too_large", S::PAYLOAD_TOO_LARGE, "The decompressed body is over the limit: send smaller reports.")
-            }
-            Code::TooManyEvents => ("too_many_events", S::PAYLOAD_TOO_LARGE, "The report holds too many events: split it."),
-            Code::UnsupportedMediaType => {
-                ("unsupported_media_type", S::UNSUPPORTED_MEDIA_TYPE, "The Content-Type must be application/json.")
-            }
-            Code::UnsupportedEncoding => {
-                ("unsupported_encoding", S::UNSUPPORTED_MEDIA_TYPE, "The Content-Encoding must be gzip, zstd or identity.")
-            }
-            Code::InvalidReport => {
-                ("invalid_report", S::UNPROCESSABLE_ENTITY, "The field is missing or of the wrong type.")
-            }
-            Code::InvalidIdentifier => {
-                ("invalid_identifier", S::UNPROCESSABLE_ENTITY, "An identifier is not of its declared kind.")
-            }
-            Code::InvalidQuery => ("invalid_query", S::UNPROCESSABLE_ENTITY, "The question has wrong parameters."),
-            Code::RateLimited => ("rate_limited", S::TOO_MANY_REQUESTS, "Too much at once: try again later."),
-            Code::SpoolFull => ("spool_full", S::SERVICE_UNAVAILABLE, "The collector's disk queue is full: try again later."),
-            Code::SpoolFailed => {
-                ("spool_failed", S::SERVICE_UNAVAILABLE, "The collector could not write to its disk: try again later.")
-            }
-            Code::ShuttingDown => ("shutting_down", S::SERVICE_UNAVAILABLE, "The collector is stopping: try again later."),
-            Code::StoreUnavailable => {
-                ("store_unavailable", S::SERVICE_UNAVAILABLE, "The store does not answer: try again later.")
-            }
-            Code::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Something went wrong; the operator finds it in the log."),
+            Code::MethodNotAllowed => (
+                "method_not_allowed",
+                S::METHOD_NOT_ALLOWED,
+                "This path has other methods.",
+            ),
+            Code::RequestTimeout => (
+                "request_timeout",
+                S::REQUEST_TIMEOUT,
+                "The request came too slowly.",
+            ),
+            Code::BodyTooLarge => (
+                "body_too_large",
+                S::PAYLOAD_TOO_LARGE,
+                "The body is over the limit: send smaller reports.",
+            ),
+            Code::DecompressedTooLarge => (
+                "decompressed_too_large",
+                S::PAYLOAD_TOO_LARGE,
+                "The decompressed body is over the limit: send smaller reports.",
+            ),
+            Code::TooManyEvents => (
+                "too_many_events",
+                S::PAYLOAD_TOO_LARGE,
+                "The report holds too many events: split it.",
+            ),
+            Code::UnsupportedMediaType => (
+                "unsupported_media_type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The Content-Type must be application/json.",
+            ),
+            Code::UnsupportedEncoding => (
+                "unsupported_encoding",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The Content-Encoding must be gzip, zstd or identity.",
+            ),
+            Code::InvalidReport => (
+                "invalid_report",
+                S::UNPROCESSABLE_ENTITY,
+                "The field is missing or of the wrong type.",
+            ),
+            Code::InvalidIdentifier => (
+                "invalid_identifier",
+                S::UNPROCESSABLE_ENTITY,
+                "An identifier is not of its declared kind.",
+            ),
+            Code::InvalidQuery => (
+                "invalid_query",
+                S::UNPROCESSABLE_ENTITY,
+                "The question has wrong parameters.",
+            ),
+            Code::RateLimited => (
+                "rate_limited",
+                S::TOO_MANY_REQUESTS,
+                "Too much at once: try again later.",
+            ),
+            Code::SpoolFull => (
+                "spool_full",
+                S::SERVICE_UNAVAILABLE,
+                "The collector's disk queue is full: try again later.",
+            ),
+            Code::SpoolFailed => (
+                "spool_failed",
+                S::SERVICE_UNAVAILABLE,
+                "The collector could not write to its disk: try again later.",
+            ),
+            Code::ShuttingDown => (
+                "shutting_down",
+                S::SERVICE_UNAVAILABLE,
+                "The collector is stopping: try again later.",
+            ),
+            Code::StoreUnavailable => (
+                "store_unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "The store does not answer: try again later.",
+            ),
+            Code::Internal => (
+                "internal",
+                S::INTERNAL_SERVER_ERROR,
+                "Something went wrong; the operator finds it in the log.",
+            ),
         }
     }
 
@@ -168,13 +230,21 @@ impl Problem {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Problem {
-        Problem { code, field: None, parameters: Vec::new() }
+        Problem {
+            code,
+            field: None,
+            parameters: Vec::new(),
+        }
     }
 }
 
 impl From<Vec<stats::Problem>> for Problem {
     fn from(parameters: Vec<stats::Problem>) -> Problem {
-        Problem { code: Code::InvalidQuery, field: None, parameters }
+        Problem {
+            code: Code::InvalidQuery,
+            field: None,
+            parameters,
+        }
     }
 }
 
@@ -185,10 +255,18 @@ impl From<IngestError> for Problem {
             IngestError::Report(ReportError::TooDeep) => Code::JsonTooDeep,
             IngestError::Report(ReportError::TooManyEvents) => Code::TooManyEvents,
             IngestError::Rejected(Rejection::Field(field)) => {
-                return Problem { code: Code::InvalidReport, field: Some(*field), parameters: Vec::new() };
+                return Problem {
+                    code: Code::InvalidReport,
+                    field: Some(*field),
+                    parameters: Vec::new(),
+                };
             }
             IngestError::Rejected(Rejection::Identifier) => {
-                return Problem { code: Code::InvalidIdentifier, field: Some("/device/ids"), parameters: Vec::new() };
+                return Problem {
+                    code: Code::InvalidIdentifier,
+                    field: Some("/device/ids"),
+                    parameters: Vec::new(),
+                };
             }
             IngestError::Rejected(Rejection::NoOpenDay) => Code::ShuttingDown,
             IngestError::UnknownApp => Code::Unauthorized,
@@ -209,7 +287,11 @@ impl From<IngestError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         tracing::error!(%error, "a question could not be answered");
-        if error.is_transient() { Code::StoreUnavailable.into() } else { Code::Internal.into() }
+        if error.is_transient() {
+            Code::StoreUnavailable.into()
+        } else {
+            Code::Internal.into()
+        }
     }
 }
 
@@ -236,7 +318,9 @@ impl ResponseError for Problem {
             }
         }
         let mut response = HttpResponse::build(status);
-        response.content_type("application/problem+json").insert_header((CACHE_CONTROL, "no-store"));
+        response
+            .content_type("application/problem+json")
+            .insert_header((CACHE_CONTROL, "no-store"));
         if let Some(seconds) = self.code.retry_after_s() {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }

@@ -73,7 +73,11 @@ pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, St
                 from: value.day,
                 to: value.day,
                 days: 1,
-                dims: names.iter().map(|name| (*name).to_owned()).zip(value.dims).collect(),
+                dims: names
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .zip(value.dims)
+                    .collect(),
                 devices: value.value,
                 margin: value.margin,
             })
@@ -85,15 +89,31 @@ pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, St
         Interval::Month => sums(values, "month", |day| (day.first_of_month(), day.last_of_month())),
     };
     let made = Made::of(&query.scope, seals);
-    Ok(Activity { scope: query.scope.clone(), interval: query.interval, breakdown: query.breakdown, series, made })
+    Ok(Activity {
+        scope: query.scope.clone(),
+        interval: query.interval,
+        breakdown: query.breakdown,
+        series,
+        made,
+    })
 }
 
 /// Sums of the daily flags `measure` over weeks or months: each device is counted on its first day of it.
 fn sums(values: Vec<Value>, measure: &str, span: impl Fn(Date) -> (Date, Date)) -> Vec<Point> {
     let mut spans: BTreeMap<Date, Point> = BTreeMap::new();
-    for value in values.into_iter().filter(|value| value.dims.first().is_some_and(|dim| dim == measure)) {
+    for value in values
+        .into_iter()
+        .filter(|value| value.dims.first().is_some_and(|dim| dim == measure))
+    {
         let (from, to) = span(value.day);
-        let empty = Point { from, to, days: 0, dims: BTreeMap::new(), devices: 0, margin: 0.0 };
+        let empty = Point {
+            from,
+            to,
+            days: 0,
+            dims: BTreeMap::new(),
+            devices: 0,
+            margin: 0.0,
+        };
         let point = spans.entry(from).or_insert(empty);
         point.days += 1;
         point.devices += value.value;
@@ -112,14 +132,26 @@ pub fn events(store: &dyn Store, query: &EventsQuery) -> Result<Events, StoreErr
     for (release, is_total) in [("event_devices", false), ("event_totals", true)] {
         for value in values(store, &query.scope, release, "event")? {
             let Some(name) = value.dims.first() else { continue };
-            let event = by_name.entry(name.clone()).or_insert_with(|| EventValue::named(name));
-            let slot = if is_total { &mut event.events } else { &mut event.devices };
-            slot.get_or_insert_with(Total::default).add(value.value, value.margin);
+            let event = by_name
+                .entry(name.clone())
+                .or_insert_with(|| EventValue::named(name));
+            let slot = if is_total {
+                &mut event.events
+            } else {
+                &mut event.devices
+            };
+            slot.get_or_insert_with(Total::default)
+                .add(value.value, value.margin);
         }
     }
     let mut events: Vec<EventValue> = by_name.into_values().collect();
-    events.sort_by_key(|event| std::cmp::Reverse(event.events.as_ref().map_or(i64::MIN, |total| total.value)));
-    Ok(Events { scope: query.scope.clone(), events, made: Made::of(&query.scope, seals) })
+    events
+        .sort_by_key(|event| std::cmp::Reverse(event.events.as_ref().map_or(i64::MIN, |total| total.value)));
+    Ok(Events {
+        scope: query.scope.clone(),
+        events,
+        made: Made::of(&query.scope, seals),
+    })
 }
 
 /// Answers the question for places.
@@ -135,18 +167,30 @@ pub fn places(store: &dyn Store, query: &PlacesQuery) -> Result<Places, StoreErr
     let seals = seals(store, &query.scope, &[release, "region"])?;
     let mut by_cell: BTreeMap<String, Total> = BTreeMap::new();
     for value in values(store, &query.scope, release, "cell")? {
-        let Some(cell) = value.dims.into_iter().next() else { continue };
+        let Some(cell) = value.dims.into_iter().next() else {
+            continue;
+        };
         by_cell.entry(cell).or_default().add(value.value, value.margin);
     }
-    let mut cells: Vec<CellValue> =
-        by_cell.into_iter().filter_map(|(cell, total)| CellValue::of(cell, total)).collect();
+    let mut cells: Vec<CellValue> = by_cell
+        .into_iter()
+        .filter_map(|(cell, total)| CellValue::of(cell, total))
+        .collect();
     cells.sort_by_key(|cell| std::cmp::Reverse(cell.total.value));
     let mut region = None;
     for value in values(store, &query.scope, "region", "")? {
-        region.get_or_insert_with(Total::default).add(value.value, value.margin);
+        region
+            .get_or_insert_with(Total::default)
+            .add(value.value, value.margin);
     }
     let made = Made::of(&query.scope, seals);
-    Ok(Places { scope: query.scope.clone(), precision: query.precision, cells, region, made })
+    Ok(Places {
+        scope: query.scope.clone(),
+        precision: query.precision,
+        cells,
+        region,
+        made,
+    })
 }
 
 fn seals(store: &dyn Store, scope: &Scope, releases: &[&str]) -> Result<Vec<Seal>, StoreError> {
@@ -159,7 +203,12 @@ fn seals(store: &dyn Store, scope: &Scope, releases: &[&str]) -> Result<Vec<Seal
     Ok(seals)
 }
 
-fn values(store: &dyn Store, scope: &Scope, release: &str, breakdown: &str) -> Result<Vec<Value>, StoreError> {
+fn values(
+    store: &dyn Store,
+    scope: &Scope,
+    release: &str,
+    breakdown: &str,
+) -> Result<Vec<Value>, StoreError> {
     let statement = Statement::new(include_str!("sql/values.sql"))
         .bind("app", &scope.app)
         .bind("release", release)
@@ -207,9 +256,21 @@ impl Made {
         }
         let suppressed = suppressed
             .into_iter()
-            .map(|((release, breakdown), values)| Suppressed { release, breakdown, values })
+            .map(|((release, breakdown), values)| Suppressed {
+                release,
+                breakdown,
+                values,
+            })
             .collect();
-        let fresh = Fresh { sealed_through: days.last().copied(), sealed_days: days.len(), missing_days };
-        Made { fresh, releases, suppressed }
+        let fresh = Fresh {
+            sealed_through: days.last().copied(),
+            sealed_days: days.len(),
+            missing_days,
+        };
+        Made {
+            fresh,
+            releases,
+            suppressed,
+        }
     }
 }

@@ -102,7 +102,10 @@ struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     fn of(pairs: &'a [(String, String)]) -> Parameters<'a> {
-        Parameters { pairs: pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(), problems: Vec::new() }
+        Parameters {
+            pairs: pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+            problems: Vec::new(),
+        }
     }
 
     fn take(&mut self, name: &str) -> Option<&'a str> {
@@ -111,11 +114,16 @@ impl<'a> Parameters<'a> {
     }
 
     fn wrong(&mut self, parameter: &'static str, allowed: impl Into<String>) {
-        self.problems.push(Problem { parameter, allowed: allowed.into() });
+        self.problems.push(Problem {
+            parameter,
+            allowed: allowed.into(),
+        });
     }
 
     fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
-        let Some(text) = self.take(name) else { return default };
+        let Some(text) = self.take(name) else {
+            return default;
+        };
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
             return *value;
         }
@@ -126,10 +134,13 @@ impl<'a> Parameters<'a> {
 
     fn scope(&mut self, asked: Asked<'_>) -> Option<Scope> {
         let Asked { bound, apps, today } = asked;
-        let reaches = |app: &str| apps.iter().any(|known| known == app) && bound.is_none_or(|bound| bound == app);
+        let reaches =
+            |app: &str| apps.iter().any(|known| known == app) && bound.is_none_or(|bound| bound == app);
         let app = match self.take("app") {
             Some(app) => reaches(app).then(|| app.to_owned()),
-            None => bound.map(str::to_owned).or_else(|| apps.first().filter(|_| apps.len() == 1).cloned()),
+            None => bound
+                .map(str::to_owned)
+                .or_else(|| apps.first().filter(|_| apps.len() == 1).cloned()),
         };
         if app.is_none() {
             self.wrong("app", bound.map_or_else(|| apps.join(" | "), str::to_owned));
@@ -139,7 +150,10 @@ impl<'a> Parameters<'a> {
             let allowed = "yesterday | last_7_days | last_30_days | last_90_days | YYYY-MM-DD..YYYY-MM-DD, at most 400 days";
             self.wrong("period", allowed);
         }
-        Some(Scope { app: app?, period: period? })
+        Some(Scope {
+            app: app?,
+            period: period?,
+        })
     }
 
     fn end(mut self, known: &'static str) -> Vec<Problem> {
@@ -158,7 +172,11 @@ impl ActivityQuery {
     pub fn parse(pairs: &[(String, String)], asked: Asked<'_>) -> Result<ActivityQuery, Vec<Problem>> {
         let mut parameters = Parameters::of(pairs);
         let scope = parameters.scope(asked);
-        let intervals = [("day", Interval::Day), ("week", Interval::Week), ("month", Interval::Month)];
+        let intervals = [
+            ("day", Interval::Day),
+            ("week", Interval::Week),
+            ("month", Interval::Month),
+        ];
         let interval = parameters.choice("interval", &intervals, Interval::Day);
         let breakdowns = [
             ("none", Breakdown::None),
@@ -172,7 +190,11 @@ impl ActivityQuery {
         }
         let problems = parameters.end("app, period, interval, breakdown");
         match scope {
-            Some(scope) if problems.is_empty() => Ok(ActivityQuery { scope, interval, breakdown }),
+            Some(scope) if problems.is_empty() => Ok(ActivityQuery {
+                scope,
+                interval,
+                breakdown,
+            }),
             _ => Err(problems),
         }
     }
@@ -216,15 +238,26 @@ mod tests {
     use super::*;
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        list.iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     #[test]
     fn all_problems_come_at_once_and_repeat_nothing() {
         let apps = ["a".to_owned(), "b".to_owned()];
-        let asked = Asked { bound: None, apps: &apps, today: jiff::civil::date(2026, 11, 23) };
+        let asked = Asked {
+            bound: None,
+            apps: &apps,
+            today: jiff::civil::date(2026, 11, 23),
+        };
         let imei = "490154203237518";
-        let wrong = pairs(&[("period", imei), ("interval", "year"), ("app", "c"), ("user", imei)]);
+        let wrong = pairs(&[
+            ("period", imei),
+            ("interval", "year"),
+            ("app", "c"),
+            ("user", imei),
+        ]);
         let problems = ActivityQuery::parse(&wrong, asked).unwrap_err();
         let names: Vec<&str> = problems.iter().map(|problem| problem.parameter).collect();
         assert_eq!(names, ["app", "period", "interval", "?"]);
@@ -234,7 +267,11 @@ mod tests {
     #[test]
     fn a_bound_token_asks_about_its_app_only() {
         let apps = ["a".to_owned(), "b".to_owned()];
-        let asked = Asked { bound: Some("a"), apps: &apps, today: jiff::civil::date(2026, 11, 23) };
+        let asked = Asked {
+            bound: Some("a"),
+            apps: &apps,
+            today: jiff::civil::date(2026, 11, 23),
+        };
         assert_eq!(EventsQuery::parse(&[], asked).unwrap().scope.app, "a");
         assert!(EventsQuery::parse(&pairs(&[("app", "b")]), asked).is_err());
     }

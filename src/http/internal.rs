@@ -1,0 +1,44 @@
+//! Health and metrics, on the internal listener.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde_json::json;
+
+use crate::app::App;
+use crate::metrics::{self, Metric};
+
+/// `GET /healthz`: the process runs.
+pub(super) async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "alive" }))
+}
+
+/// `GET /readyz`: reports are taken. Says so also while the store is away: the spool takes them.
+pub(super) async fn ready(app: Data<App>) -> HttpResponse {
+    let depth = app.spool.depth();
+    let limit = app.config.spool.limit.bytes();
+    let body = json!({
+        "status": if depth.bytes < limit { "ready" } else { "spool_full" },
+        "spool_bytes": depth.bytes,
+        "spool_oldest_s": depth.oldest_age.as_secs(),
+    });
+    if depth.bytes < limit {
+        HttpResponse::Ok().json(body)
+    } else {
+        HttpResponse::ServiceUnavailable().json(body)
+    }
+}
+
+/// `GET /metrics`, for Prometheus.
+pub(super) async fn metrics(app: Data<App>) -> HttpResponse {
+    let depth = app.spool.depth();
+    Metric::SpoolBytes.set(depth.bytes);
+    Metric::SpoolSegments.set(depth.segments);
+    Metric::SpoolAge.set(depth.oldest_age.as_secs());
+    Metric::ReportsRemembered.set(app.seen.len() as u64);
+    let text = metrics::recorder()
+        .map(metrics_exporter_prometheus::PrometheusHandle::render)
+        .unwrap_or_default();
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4")
+        .body(text)
+}

@@ -1,0 +1,11 @@
+//! HTTP: thin handlers between requests and the parts that do the work.
+
+pub mod auth;
+pub mod body;
+mod collect;
+pub mod error;
+mod internal;
+mod ledger;
+mod page;
+pub mod routes;
+mod stats;

@@ -1,0 +1,65 @@
+//! All routes, grouped by who calls them.
+
+use actix_web::middleware::DefaultHeaders;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, ResponseError};
+
+use super::error::{Code, Problem};
+use super::{collect, internal, ledger, page, stats};
+
+/// What the public listener serves.
+pub fn public(routes: &mut ServiceConfig) {
+    routes
+        // Apps
+        .service(only("/v1/collect").route(web::post().to(collect::collect)))
+        // Analysts
+        .service(only("/v1/stats/activity").route(web::get().to(stats::activity)))
+        .service(only("/v1/stats/events").route(web::get().to(stats::events)))
+        .service(only("/v1/stats/places").route(web::get().to(stats::places)))
+        .service(only("/v1/stats/places.geojson").route(web::get().to(stats::places_geojson)))
+        // Operators
+        .service(only("/v1/ledger").route(web::get().to(ledger::ledger)))
+        // People
+        .service(
+            only("/")
+                .route(web::get().to(page::page))
+                .route(web::post().to(page::sign_in)),
+        )
+        .service(only("/page.css").route(web::get().to(page::style)))
+        .default_service(web::to(not_found));
+}
+
+/// What the internal listener serves.
+pub fn internal(routes: &mut ServiceConfig) {
+    routes
+        .service(only("/healthz").route(web::get().to(internal::alive)))
+        .service(only("/readyz").route(web::get().to(internal::ready)))
+        .service(only("/metrics").route(web::get().to(internal::metrics)))
+        .default_service(web::to(not_found));
+}
+
+/// Headers of every answer.
+#[must_use]
+pub fn headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add(("X-Content-Type-Options", "nosniff"))
+        .add(("X-Frame-Options", "DENY"))
+        .add(("Referrer-Policy", "no-referrer"))
+        .add(("Cross-Origin-Resource-Policy", "same-origin"))
+        .add((
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ))
+}
+
+fn only(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(wrong_method))
+}
+
+async fn not_found() -> HttpResponse {
+    Problem::from(Code::NotFound).error_response()
+}
+
+async fn wrong_method() -> HttpResponse {
+    Problem::from(Code::MethodNotAllowed).error_response()
+}

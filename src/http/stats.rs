@@ -1,0 +1,101 @@
+//! `GET /v1/stats/...`: questions of analysts.
+
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL};
+use actix_web::web::{Data, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::auth::grant;
+use super::error::{Code, Problem};
+use crate::access::Role;
+use crate::app::App;
+use crate::stats::{self, ActivityQuery, Asked, EventsQuery, PlacesQuery, geojson};
+use crate::store::{Store, StoreError};
+
+type Pairs = Query<Vec<(String, String)>>;
+
+/// `GET /v1/stats/activity`.
+pub(super) async fn activity(
+    request: HttpRequest,
+    pairs: Pairs,
+    app: Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let query = asked(&request, &app, |asked| ActivityQuery::parse(&pairs, asked))?;
+    json(answer(&app, move |store| stats::activity(store, &query)).await?)
+}
+
+/// `GET /v1/stats/events`.
+pub(super) async fn events(
+    request: HttpRequest,
+    pairs: Pairs,
+    app: Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let query = asked(&request, &app, |asked| EventsQuery::parse(&pairs, asked))?;
+    json(answer(&app, move |store| stats::events(store, &query)).await?)
+}
+
+/// `GET /v1/stats/places`; GeoJSON where the client prefers it.
+pub(super) async fn places(
+    request: HttpRequest,
+    pairs: Pairs,
+    app: Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let accept = request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if accept.contains("application/geo+json") {
+        return places_geojson(request, pairs, app).await;
+    }
+    let query = asked(&request, &app, |asked| PlacesQuery::parse(&pairs, asked))?;
+    json(answer(&app, move |store| stats::places(store, &query)).await?)
+}
+
+/// `GET /v1/stats/places.geojson`.
+pub(super) async fn places_geojson(
+    request: HttpRequest,
+    pairs: Pairs,
+    app: Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let query = asked(&request, &app, |asked| PlacesQuery::parse(&pairs, asked))?;
+    let places = answer(&app, move |store| stats::places(store, &query)).await?;
+    let body = geojson(&places).to_string();
+    let mut response = HttpResponse::Ok();
+    Ok(response
+        .content_type("application/geo+json")
+        .insert_header((CACHE_CONTROL, "private, no-cache"))
+        .body(body))
+}
+
+/// Checks the token, then the question.
+fn asked<Q>(
+    request: &HttpRequest,
+    app: &App,
+    parse: impl FnOnce(Asked<'_>) -> Result<Q, Vec<stats::Problem>>,
+) -> Result<Q, Problem> {
+    let access = app.access();
+    let grant = grant(request, &access, &[Role::Analyst])?;
+    let apps = app.app_ids();
+    Ok(parse(Asked {
+        bound: grant.app.as_deref(),
+        apps: &apps,
+        today: app.today(),
+    })?)
+}
+
+/// Asks the store on a thread that may wait.
+pub(super) async fn answer<T: Send + 'static>(
+    app: &App,
+    question: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
+    let store = app.store.clone();
+    let asked = actix_web::web::block(move || question(&*store)).await;
+    Ok(asked.map_err(|_| Problem::from(Code::ShuttingDown))??)
+}
+
+fn json<T: Serialize>(answer: T) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "private, no-cache"))
+        .json(answer))
+}
