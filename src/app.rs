@@ -194,6 +194,14 @@ impl App {
         })
     }
 
+    /// Stops: what was accepted is on disk, and in the store where it answers in time.
+    pub async fn close(&self, loading: actix_web::rt::task::JoinHandle<()>) {
+        let spool = self.spool.clone();
+        let _ = tokio::task::spawn_blocking(move || spool.close()).await;
+        // The loader ends when it has loaded what is left; what it does not manage is loaded at the next start.
+        let _ = tokio::time::timeout(self.config.server.stop_timeout.duration(), loading).await;
+    }
+
     /// The tokens in force.
     #[must_use]
     pub fn access(&self) -> Arc<Access> {

@@ -1,1 +1,166 @@
-//! x
+//! The control socket: how `tuman seal`, `tuman keys` and `tuman doctor` reach a running collector.
+//!
+//! A Unix socket in the data folder, which only its user can open: one JSON request per connection, one JSON reply.
+//! The engine serves one process at a time, so that a command about a folder in use is carried out by its owner.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+use crate::app::App;
+use crate::clock::day_of;
+use crate::doctor::{self, Finding};
+use crate::keys::KeyRecord;
+use crate::seal::Summary;
+
+/// A longer request is none of ours.
+const LONGEST_REQUEST: u64 = 64 << 10;
+
+/// What can be asked of a running collector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Request {
+    /// Seal a day.
+    Seal {
+        /// The day.
+        day: Date,
+    },
+    /// List the keys.
+    Keys,
+    /// Look for what is wrong.
+    Doctor,
+    /// Ask a question on releases.
+    Stats {
+        /// `activity`, `events` or `places`.
+        what: String,
+        /// Its parameters.
+        parameters: Vec<(String, String)>,
+    },
+}
+
+/// The reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The day is sealed.
+    Sealed(Summary),
+    /// All keys.
+    Keys(Vec<KeyRecord>),
+    /// What was looked at.
+    Findings(Vec<Finding>),
+    /// An answer.
+    Stats(serde_json::Value),
+    /// It could not be done.
+    Failed(String),
+}
+
+/// The socket of a data folder.
+#[must_use]
+pub fn socket(data: &Path) -> PathBuf {
+    data.join("control.sock")
+}
+
+/// Asks the collector that runs on a data folder; `None` where none runs.
+///
+/// # Errors
+/// Where it runs and does not answer.
+pub fn ask(data: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
+    let Ok(mut stream) = UnixStream::connect(socket(data)) else {
+        return Ok(None);
+    };
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut reply = String::new();
+    BufReader::new(stream).read_line(&mut reply)?;
+    Ok(Some(serde_json::from_str(&reply)?))
+}
+
+/// Opens the socket. The data folder is locked by now, so that one that is there is left over.
+///
+/// # Errors
+/// Where it cannot be opened.
+pub fn listen(data: &Path) -> std::io::Result<UnixListener> {
+    let path = socket(data);
+    match std::fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves the socket for as long as the process runs.
+pub async fn serve(listener: UnixListener, app: Arc<App>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let app = app.clone();
+                actix_web::rt::spawn(async move {
+                    if let Err(error) = converse(stream, &app).await {
+                        tracing::warn!(%error, "a command was not answered");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket");
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: tokio::net::UnixStream, app: &Arc<App>) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(read.take(LONGEST_REQUEST))
+        .read_line(&mut line)
+        .await?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(request) => carry_out(request, app).await,
+        Err(_) => Reply::Failed("the collector does not know this command: is it of another version?".into()),
+    };
+    let mut reply = serde_json::to_vec(&reply)?;
+    reply.push(b'\n');
+    write.write_all(&reply).await
+}
+
+/// Carries a command out.
+pub async fn carry_out(request: Request, app: &Arc<App>) -> Reply {
+    match request {
+        Request::Seal { day } => match app.sealer.seal(day_of(day)).await {
+            Ok(summary) => Reply::Sealed(summary),
+            Err(error) => Reply::Failed(error.to_string()),
+        },
+        Request::Keys => Reply::Keys(app.keyring.records()),
+        Request::Doctor => Reply::Findings(doctor::examine(app).await),
+        Request::Stats { what, parameters } => stats(&what, parameters, app).await,
+    }
+}
+
+async fn stats(what: &str, parameters: Vec<(String, String)>, app: &Arc<App>) -> Reply {
+    let (what, app) = (what.to_owned(), app.clone());
+    let answer = tokio::task::spawn_blocking(move || {
+        let apps = app.app_ids();
+        let asked = crate::stats::Asked {
+            bound: None,
+            apps: &apps,
+            today: app.today(),
+        };
+        crate::stats::ask(&*app.store, &what, &parameters, asked)
+    });
+    match answer.await {
+        Ok(Ok(answer)) => Reply::Stats(answer),
+        Ok(Err(what)) => Reply::Failed(what),
+        Err(_) => Reply::Failed("the question was interrupted".into()),
+    }
+}

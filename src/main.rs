@@ -1,2 +1,7 @@
 //! The `tuman` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tuman::cli::run()
+}

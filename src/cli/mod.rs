@@ -1,1 +1,118 @@
-//! x
+//! The command line.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` found something.
+
+mod commands;
+mod demo;
+mod init;
+mod output;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, Layers};
+
+/// Collector of anonymous location and usage statistics from mobile apps.
+///
+/// Reports come in over HTTP and are anonymised before anything touches a disk; a day after it ends, only noisy,
+/// thresholded aggregates remain.
+#[derive(Debug, Parser)]
+#[command(name = "tuman", version, max_term_width = 100)]
+#[command(
+    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor found something."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a folder with a configuration, a catalogue and tokens
+    #[command(
+        after_help = "Example:\n  tuman init --folder /srv/tuman --app kz.example.shop\nThe tokens are shown once: the folder keeps their hashes."
+    )]
+    Init(init::InitArgs),
+    /// Run the collector
+    #[command(
+        after_help = "Example:\n  tuman serve --config /srv/tuman/tuman.toml\nSIGTERM stops it when what was accepted is on disk; SIGHUP reads catalogues and tokens anew."
+    )]
+    Serve(serve::ServeArgs),
+    /// Run the collector with a month of simulated days and a live fleet of simulated phones
+    #[command(
+        after_help = "Example:\n  tuman demo --phones 2000\nEverything it shows is simulated. Its folder can be deleted at any time."
+    )]
+    Demo(demo::DemoArgs),
+    /// Seal a day that is over: releases remain, its rows and its key are destroyed
+    #[command(
+        after_help = "Example:\n  tuman seal --day 2026-11-22\nWithout this, `tuman serve` seals each day when its grace has ended."
+    )]
+    Seal(commands::SealArgs),
+    /// Ask a question on releases
+    #[command(
+        after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson"
+    )]
+    Stats(commands::StatsArgs),
+    /// List day keys: open and destroyed
+    #[command(
+        after_help = "Example:\n  tuman keys --json\nKeys have random names; the keys themselves are never shown."
+    )]
+    Keys(commands::PlainArgs),
+    /// Look the collector over: spool, keys, store, ledger, seals
+    #[command(
+        after_help = "Example:\n  tuman doctor --config /srv/tuman/tuman.toml\nExit code 3 where something is not well."
+    )]
+    Doctor(commands::PlainArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct ConfigArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", env = "TUMAN_CONFIG", default_value = "tuman.toml")]
+    config: PathBuf,
+    /// Set one key over file and environment, such as spool.limit="2 GiB"; can be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+impl ConfigArgs {
+    pub(crate) fn load(&self, flags: Vec<(String, String)>) -> Result<Config, config::Problems> {
+        let flags = self.set.iter().cloned().chain(flags).collect();
+        config::load(&Layers {
+            file: Some(self.config.clone()),
+            environment: std::env::vars().collect(),
+            flags,
+        })
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if key.contains('.') => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected section.key=value".into()),
+    }
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Init(args) => init::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Seal(args) => commands::seal(&args),
+        Command::Stats(args) => commands::stats(&args),
+        Command::Keys(args) => commands::keys(&args),
+        Command::Doctor(args) => commands::doctor(&args),
+    };
+    done.unwrap_or_else(|error| {
+        output::error(&error);
+        let is_configuration =
+            error.is::<config::Problems>() || error.is::<crate::catalogue::CatalogueErrors>();
+        ExitCode::from(if is_configuration { 2 } else { 1 })
+    })
+}

@@ -7,6 +7,7 @@
 mod chance;
 pub mod cities;
 pub mod fleet;
+pub mod history;
 pub mod identity;
 mod phone;
 pub mod post;

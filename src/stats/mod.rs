@@ -274,3 +274,42 @@ impl Made {
         }
     }
 }
+
+/// Asks by name: `activity`, `events`, `places` or `places.geojson`.
+///
+/// # Errors
+/// What is wrong with the question, or with the store, for people.
+pub fn ask(
+    store: &dyn Store,
+    what: &str,
+    parameters: &[(String, String)],
+    asked: Asked<'_>,
+) -> Result<serde_json::Value, String> {
+    let wrong = |problems: Vec<Problem>| {
+        let lines = problems
+            .iter()
+            .map(|Problem { parameter, allowed }| format!("{parameter}: {allowed}"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let failed = |error: StoreError| error.to_string();
+    match what {
+        "activity" => {
+            let query = ActivityQuery::parse(parameters, asked).map_err(wrong)?;
+            Ok(serde_json::json!(activity(store, &query).map_err(failed)?))
+        }
+        "events" => {
+            let query = EventsQuery::parse(parameters, asked).map_err(wrong)?;
+            Ok(serde_json::json!(events(store, &query).map_err(failed)?))
+        }
+        "places" | "places.geojson" => {
+            let query = PlacesQuery::parse(parameters, asked).map_err(wrong)?;
+            let places = places(store, &query).map_err(failed)?;
+            Ok(if what == "places" {
+                serde_json::json!(places)
+            } else {
+                geojson(&places)
+            })
+        }
+        _ => Err("the questions are activity, events, places, places.geojson".into()),
+    }
+}
