@@ -6,11 +6,13 @@
 //!
 //! The data folder, for this user alone:
 //!
-//!     lock         held while the store is open
-//!     engine.xml   the engine's configuration, written at every start
-//!     engine/      the engine's files; engine/tmp, where large questions spill, is emptied at every start
-//!     tmp/         rows on their way into the engine, emptied at every start
-//!     backups/     the one folder that BACKUP may write to
+//! ```text
+//! lock         held while the store is open
+//! engine.xml   the engine's configuration, written at every start
+//! engine/      the engine's files; engine/tmp, where large questions spill, is emptied at every start
+//! tmp/         rows on their way into the engine, emptied at every start
+//! backups/     the one folder that BACKUP may write to
+//! ```
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -20,7 +22,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -33,9 +35,6 @@ use super::{Description, Statement, Store, StoreError, Table, locate, migrate, r
 const DROP_WAIT: Duration = Duration::from_secs(60);
 /// How long closing waits for statements that still run.
 const CLOSE_WAIT: Duration = Duration::from_secs(30);
-
-/// Whether this process has an engine with open sessions. There is one at a time.
-static RUNNING: AtomicBool = AtomicBool::new(false);
 
 /// How to open the engine.
 #[derive(Clone, Debug)]
@@ -119,8 +118,7 @@ impl Engine {
             connections.push(Connection::open(library, &arguments).ok_or_else(not_started)?);
         }
         let pool = Pool::new(connections, options.threads.max(1))?;
-        RUNNING.store(true, Ordering::SeqCst);
-        engine::end_at_once_while(|| RUNNING.load(Ordering::SeqCst));
+        engine::set_running(true);
         Ok(Arc::new(Engine {
             folder,
             pool,
@@ -158,7 +156,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         if self.pool.close(CLOSE_WAIT) {
-            RUNNING.store(false, Ordering::SeqCst);
+            engine::set_running(false);
         }
     }
 }
@@ -357,7 +355,7 @@ fn create_folder(path: &Path) -> Result<PathBuf, StoreError> {
 fn create_empty(path: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(StoreError::io("empty a folder for temporary files", source));
+            Err(StoreError::io("empty a folder for temporary files", source))
         }
         _ => create_folder(path).map(drop),
     }

@@ -10,7 +10,8 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr::{self, NonNull};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use libloading::os::unix::{Library as Shared, RTLD_LOCAL, RTLD_NOW};
 
@@ -201,23 +202,29 @@ impl Drop for Connection {
     }
 }
 
+/// Whether a session is open in this process: what `end_at_once` asks.
+static IS_RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Says whether the engine runs, for the end of the process.
+pub(super) fn set_running(is_running: bool) {
+    IS_RUNNING.store(is_running, Ordering::SeqCst);
+}
+
 /// Ends the process at once, with its exit status, if it exits while the engine runs.
 ///
 /// Exiting takes down static state of the library that the engine's threads, and even closing a session, still
 /// use: the process would crash. Ending without a close is what a kill does, and loses nothing that was synced.
-/// Where the C library has no `on_exit`, a process has to close the engine before it exits.
-pub(super) fn end_at_once_while(is_running: fn() -> bool) {
-    static IS_RUNNING: OnceLock<fn() -> bool> = OnceLock::new();
-    if IS_RUNNING.set(is_running).is_err() {
-        return;
-    }
+/// What is registered last runs first, and the library goes on registering destructors as its parts are used for
+/// the first time: so call this again now and then. Where the C library has no `on_exit`, this does nothing,
+/// and a process has to close the engine before it exits.
+pub(super) fn end_at_once_on_exit() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         unsafe extern "C" {
             fn on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
         }
         extern "C" fn end(status: c_int, _argument: *mut c_void) {
-            if IS_RUNNING.get().is_some_and(|is_running| is_running()) {
+            if IS_RUNNING.load(Ordering::SeqCst) {
                 // SAFETY: both take plain values; the second does not return.
                 unsafe {
                     libc::fflush(ptr::null_mut());
