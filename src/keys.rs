@@ -268,6 +268,10 @@ impl Keyring {
             days.push((*day, tokeniser.clone()));
         }
         let from_ms = self.zone.end_of(Day(today.0.saturating_sub(1)));
+        if !state.tokenisers.contains_key(&today) {
+            // Holds for no moment: whoever asks next makes today's key.
+            until_ms = from_ms;
+        }
         let open = Arc::new(OpenDays {
             days,
             until_ms,
@@ -485,6 +489,16 @@ mod tests {
         assert!(matches!(keyring.open_days(NOON), Err(KeyError::Destroyed(_))));
         assert!(keyring.records()[0].destroyed_at.is_some());
         assert_eq!(fs::read_dir(folder.path().join("keys")).unwrap().count(), 1);
+    }
+
+    #[actix_web::test]
+    async fn a_seal_just_after_midnight_leaves_the_new_day_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = keyring(folder.path());
+        open(&keyring, NOON);
+        let midnight = NOON + 12 * HOUR_MS;
+        keyring.destroy(day_of(jiff::civil::date(2026, 10, 5)), midnight).unwrap();
+        assert_eq!(open(&keyring, midnight), ["2026-10-06"]);
     }
 
     #[actix_web::test]

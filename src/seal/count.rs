@@ -163,7 +163,6 @@ impl Count<'_> {
         #[derive(Deserialize)]
         struct Row {
             event: u32,
-            #[serde(alias = "devices", alias = "events")]
             n: i64,
         }
         let names: Vec<(u32, &str)> = self

@@ -1,11 +1,10 @@
--- Events by name; a device adds at most {bound} events in all. Beyond, its names are filled in an order chosen by the
+-- Events by name; a device adds at most `bound` events in all. Beyond, its names are filled in an order chosen by the
 -- seal's salt.
-SELECT name AS event, toInt64(sum(kept)) AS events
+SELECT name AS event, toInt64(sum(kept)) AS n
 FROM (
     SELECT
-        arraySort(groupArray((sipHash64Keyed(({salt_a:UInt64}, {salt_b:UInt64}), token, event), event, times))) AS names,
-        arrayCumSum(arrayMap(name -> name.3, names)) AS upto,
-        arrayMap((name, sum) -> least(name.3, greatest(toInt64(0), toInt64({bound:UInt32}) - (sum - name.3))), names, upto) AS parts
+        arraySort(groupArray((sipHash64Keyed(({salt_a:UInt64}, {salt_b:UInt64}), token, event), event, times))) AS chosen,
+        arrayCumSum(arrayMap(part -> part.3, chosen)) AS running
     FROM (
         SELECT token, event, toInt64(count()) AS times
         FROM usage_open
@@ -14,5 +13,9 @@ FROM (
     )
     GROUP BY token
 )
-ARRAY JOIN arrayMap(name -> name.2, names) AS name, parts AS kept
+ARRAY JOIN
+    arrayMap(part -> part.2, chosen) AS name,
+    arrayMap(
+        (part, upto) -> least(part.3, greatest(toInt64(0), toInt64({bound:UInt32}) - (upto - part.3))), chosen, running
+    ) AS kept
 GROUP BY name

@@ -1,13 +1,13 @@
 -- Devices by cell; a device counts once, in its most frequent cell, ties broken by the seal's salt.
-SELECT cell, toInt64(count()) AS devices
+SELECT most AS cell, toInt64(count()) AS devices
 FROM (
-    SELECT token, argMax(cell, (times, sipHash64Keyed(({salt_a:UInt64}, {salt_b:UInt64}), token, cell))) AS cell
+    SELECT argMax(place, (times, sipHash64Keyed(({salt_a:UInt64}, {salt_b:UInt64}), token, place))) AS most
     FROM (
-        SELECT token, cell, sum(n) AS times
+        SELECT token, cell AS place, sum(n) AS times
         FROM places_open
         WHERE day = {day:Date} AND app = {app:UInt32} AND token != 0
         GROUP BY token, cell
     )
     GROUP BY token
 )
-GROUP BY cell
+GROUP BY most
