@@ -45,7 +45,17 @@ struct Frame {
     width: f64,
     height: f64,
     step: f64,
+    lowest: f64,
     highest: f64,
+}
+
+/// The values at the axis.
+#[derive(Debug, PartialEq)]
+pub(super) struct Scale {
+    /// Where it begins.
+    pub(super) lowest: f64,
+    tick: f64,
+    ticks: u32,
 }
 
 impl Frame {
@@ -55,7 +65,7 @@ impl Frame {
     }
 
     fn y(&self, value: f64) -> f64 {
-        let share = (value / self.highest).clamp(0.0, 1.0);
+        let share = ((value - self.lowest) / (self.highest - self.lowest)).clamp(0.0, 1.0);
         self.height - BOTTOM - share * (self.height - BOTTOM - TOP)
     }
 }
@@ -65,20 +75,17 @@ impl Frame {
 pub(super) fn chart(days: &[Day], period: &str, size: Size, language: Language) -> Markup {
     let texts = language.texts();
     let values = days.iter().filter_map(|day| day.value);
-    let most = values
-        .clone()
-        .map(|(value, margin)| value as f64 + margin)
-        .fold(1.0, f64::max);
-    let (tick, ticks) = ticks(most);
+    let scale = Scale::of(days);
     let height = if size == Size::Wide { 280.0 } else { 220.0 };
-    let left = 14.0 + 7.5 * language.number((tick * ticks as f64) as i64).chars().count() as f64;
+    let left = 14.0 + 7.5 * language.number(scale.highest() as i64).chars().count() as f64;
     let width = size.width();
     let frame = Frame {
         left,
         width,
         height,
         step: (width - left - RIGHT) / (days.len().max(2) - 1) as f64,
-        highest: tick * ticks as f64,
+        lowest: scale.lowest,
+        highest: scale.highest(),
     };
     let lowest = values.clone().map(|(value, _)| value).min().unwrap_or(0);
     let highest = values.map(|(value, _)| value).max().unwrap_or(0);
@@ -89,7 +96,7 @@ pub(super) fn chart(days: &[Day], period: &str, size: Size, language: Language) 
             aria-labelledby={ (title_id) " " (desc_id) } {
             title id=(title_id) { ((texts.chart)(period)) }
             desc id=(desc_id) { (says) }
-            (grid(&frame, tick, ticks, language))
+            (grid(&frame, &scale, language))
             (dates(&frame, days, size, language))
             @for (at, day) in days.iter().enumerate() {
                 @if day.value.is_none() { (gap(&frame, at, day, language)) }
@@ -97,7 +104,7 @@ pub(super) fn chart(days: &[Day], period: &str, size: Size, language: Language) 
             @for run in runs(days) { (line(&frame, days, run)) }
             @for (at, day) in days.iter().enumerate() {
                 @if let Some((value, margin)) = day.value {
-                    circle class="dot" cx=(px(frame.x(at))) cy=(px(frame.y(value as f64))) r="3" {
+                    circle class="dot" cx=(px(frame.x(at))) cy=(px(frame.y(value as f64))) r="2" {
                         title { (language.short_date(day.date)) ": " (language.with_margin(value as f64, margin)) }
                     }
                 }
@@ -111,15 +118,40 @@ pub(super) fn px(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// A step of 1, 2 or 5 times a power of ten, and how many of them cover `most`: at most five.
+impl Scale {
+    /// The scale of these days. It begins at zero, unless all values lie so high that their margins would not be seen.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn of(days: &[Day]) -> Scale {
+        let ends = days.iter().filter_map(|day| day.value);
+        let ends = ends.map(|(value, margin)| (value as f64 - margin, value as f64 + margin));
+        let (least, most) = ends.fold((f64::INFINITY, 1.0), |(least, most): (f64, f64), (low, high)| {
+            (least.min(low), most.max(high))
+        });
+        let from = if least.is_finite() && least > most / 2.0 { least } else { 0.0 };
+        let (tick, _) = ticks(most - from);
+        let lowest = (from / tick).floor() * tick;
+        let (tick, ticks) = if lowest > 0.0 { (tick, steps(most - lowest, tick)) } else { ticks(most) };
+        Scale { lowest, tick, ticks }
+    }
+
+    fn highest(&self) -> f64 {
+        self.lowest + self.tick * f64::from(self.ticks)
+    }
+}
+
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn steps(most: f64, tick: f64) -> u32 {
+    (most / tick).ceil().max(1.0) as u32
+}
+
+/// A step of 1, 2 or 5 times a power of ten, and how many of them cover `most`: at most five.
 fn ticks(most: f64) -> (f64, u32) {
     let mut power = 1.0;
     loop {
         for digit in [1.0, 2.0, 5.0] {
             let tick = digit * power;
             if most <= 5.0 * tick {
-                return (tick, (most / tick).ceil().max(1.0) as u32);
+                return (tick, steps(most, tick));
             }
         }
         power *= 10.0;
@@ -127,10 +159,10 @@ fn ticks(most: f64) -> (f64, u32) {
 }
 
 #[allow(clippy::cast_possible_truncation)]
-fn grid(frame: &Frame, tick: f64, ticks: u32, language: Language) -> Markup {
+fn grid(frame: &Frame, scale: &Scale, language: Language) -> Markup {
     html! {
-        @for n in 0..=ticks {
-            @let value = tick * f64::from(n);
+        @for n in 0..=scale.ticks {
+            @let value = scale.lowest + scale.tick * f64::from(n);
             @let y = px(frame.y(value));
             line class=@if n == 0 { "axis" } @else { "grid" } x1=(px(frame.left)) x2=(px(frame.width - RIGHT)) y1=(y) y2=(y) {}
             text class="label" x=(px(frame.left - 8.0)) y=(px(frame.y(value) + 4.0)) text-anchor="end" {
@@ -148,7 +180,7 @@ fn dates(frame: &Frame, days: &[Day], size: Size, language: Language) -> Markup 
     html! {
         @for (at, day) in labelled {
             @let x = frame.x(at);
-            line class="axis" x1=(px(x)) x2=(px(x)) y1=(px(frame.y(0.0))) y2=(px(frame.y(0.0) + 5.0)) {}
+            line class="axis" x1=(px(x)) x2=(px(x)) y1=(px(frame.y(frame.lowest))) y2=(px(frame.y(frame.lowest) + 5.0)) {}
             text class="label" x=(px(if at == last { x + RIGHT } else { x })) y=(px(frame.height - 8.0))
                 text-anchor=@if at == last { "end" } @else { "middle" } { (language.short_date(day.date)) }
         }
@@ -163,7 +195,7 @@ fn gap(frame: &Frame, at: usize, day: &Day, language: Language) -> Markup {
         false => language.texts().not_sealed,
     };
     html! {
-        rect class="gap" x=(px(from)) y=(px(TOP)) width=(px(to - from)) height=(px(frame.y(0.0) - TOP)) {
+        rect class="gap" x=(px(from)) y=(px(TOP)) width=(px(to - from)) height=(px(frame.y(frame.lowest) - TOP)) {
             title { (language.short_date(day.date)) ": " (why) }
         }
     }
@@ -211,6 +243,21 @@ mod tests {
         assert_eq!(ticks(4_321.0), (1_000.0, 5));
         assert_eq!(ticks(5_100.0), (2_000.0, 3));
         assert_eq!(ticks(23.0), (5.0, 5));
+    }
+
+    #[test]
+    fn the_axis_begins_at_zero_where_margins_can_be_seen_so() {
+        let scale = |values: &[(i64, f64)]| {
+            let date = jiff::civil::date(2026, 11, 1);
+            let days: Vec<Day> = values
+                .iter()
+                .map(|value| Day { date, value: Some(*value), sealed: true })
+                .collect();
+            Scale::of(&days)
+        };
+        assert_eq!(scale(&[(30, 9.0), (90, 9.0)]), Scale { lowest: 0.0, tick: 20.0, ticks: 5 });
+        assert_eq!(scale(&[(3_400, 55.0), (4_510, 55.0)]), Scale { lowest: 3_000.0, tick: 500.0, ticks: 4 });
+        assert_eq!(scale(&[]), Scale { lowest: 0.0, tick: 1.0, ticks: 1 });
     }
 
     #[test]

@@ -94,11 +94,7 @@ impl Language {
             true => text.trim_end_matches('0').trim_end_matches('.'),
             false => &text,
         };
-        let text = text.replace('-', "\u{2212}");
-        match self {
-            Language::English => text,
-            Language::Russian | Language::Kazakh => text.replace('.', ","),
-        }
+        self.point(text)
     }
 
     /// A count as people read it, not below zero, with its margin.
@@ -111,7 +107,8 @@ impl Language {
     pub(super) fn change(self, percent: f64, margin: f64) -> String {
         let sign = if percent > 0.0 { "+" } else { "" };
         let space = if self == Language::English { "" } else { "\u{a0}" };
-        let (percent, margin) = (self.decimal(percent, 1), self.decimal(margin, 1));
+        let write = |value: f64| self.point(&format!("{value:.1}"));
+        let (percent, margin) = (write(percent), write(margin));
         format!("{sign}{percent}\u{a0}±\u{a0}{margin}{space}%")
     }
 
@@ -168,6 +165,15 @@ impl Language {
         format!("{}\u{a0}{form}", self.number(n))
     }
 
+    /// Digits with the language's decimal sign and a minus sign in place of a hyphen.
+    fn point(self, digits: &str) -> String {
+        let text = digits.replace('-', "\u{2212}");
+        match self {
+            Language::English => text,
+            Language::Russian | Language::Kazakh => text.replace('.', ","),
+        }
+    }
+
     fn month(self, date: Date) -> &'static str {
         self.texts().months[usize::from(date.month().unsigned_abs()) - 1]
     }
@@ -210,7 +216,7 @@ mod tests {
         assert_eq!(russian.decimal(0.25, 2), "0,25");
         assert_eq!(english.decimal(20.0, 0), "20");
         assert_eq!(english.with_margin(-3.0, 12.4), "0\u{a0}±\u{a0}12");
-        assert_eq!(english.change(4.25, 1.0), "+4.2\u{a0}±\u{a0}1%");
+        assert_eq!(english.change(4.25, 1.0), "+4.2\u{a0}±\u{a0}1.0%");
         assert_eq!(russian.change(-4.2, 1.1), "\u{2212}4,2\u{a0}±\u{a0}1,1\u{a0}%");
     }
 

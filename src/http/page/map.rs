@@ -162,7 +162,7 @@ fn rect(projection: &Projection, cell: &CellValue, shades: &Shades, language: La
 
 /// Meridians and parallels, with their degrees.
 fn graticule(projection: &Projection, size: Size, language: Language) -> Markup {
-    let lines = if size == Size::Wide { 7.0 } else { 4.0 };
+    let lines = if size == Size::Wide { 9.0 } else { 5.0 };
     let span = projection.east - projection.west;
     let steps = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
     let step = steps.into_iter().find(|step| span / step <= lines).unwrap_or(45.0);

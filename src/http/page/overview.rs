@@ -68,7 +68,6 @@ pub(super) struct Overview {
     pub(super) weeks: Vec<Point>,
     pub(super) months: Vec<Point>,
     pub(super) events: Vec<EventValue>,
-    pub(super) precision: u8,
     pub(super) cells: Vec<CellValue>,
     pub(super) region: Option<Total>,
     /// How active devices, first use, events and places were made, in this order.
@@ -119,7 +118,6 @@ impl Overview {
             weeks: weeks.series,
             months: months.series,
             events: events.events,
-            precision: questions.places.precision,
             cells,
             region: places.region,
             made: [days.made, months.made, events.made, places.made],

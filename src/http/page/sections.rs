@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::Choice;
-use super::chart::{Size, chart};
+use super::chart::{Scale, Size, chart};
 use super::language::Language;
 use super::map::{Shades, map};
 use super::overview::{Overview, Town, per_day, town};
@@ -19,6 +19,7 @@ pub(super) fn activity(overview: &Overview, language: Language) -> Markup {
     let texts = language.texts();
     let period = language.dates(overview.period.from, overview.period.to);
     let days = overview.calendar();
+    let axis = super::language::whole(Scale::of(&days).lowest);
     html! {
         section class="card" aria-labelledby="activity" {
             h2 id="activity" { (texts.activity) }
@@ -30,6 +31,7 @@ pub(super) fn activity(overview: &Overview, language: Language) -> Markup {
                     span { i class="key key-line" {} (texts.devices) }
                     span { i class="key key-band" {} (texts.band) }
                     span { i class="key key-gap" {} (texts.gap) }
+                    @if axis > 0 { span { ((texts.axis_from)(&language.number(axis))) } }
                 }
             }
             details {

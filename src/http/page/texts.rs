@@ -52,6 +52,7 @@ pub(super) struct Texts {
     pub(super) devices: &'static str,
     pub(super) band: &'static str,
     pub(super) gap: &'static str,
+    pub(super) axis_from: fn(value: &str) -> String,
     pub(super) as_table: &'static str,
     pub(super) day: &'static str,
     pub(super) not_sealed: &'static str,

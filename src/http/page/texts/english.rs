@@ -46,6 +46,7 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     devices: "Devices",
     band: "95% margin",
     gap: "Not published",
+    axis_from: |value| format!("The axis begins at {value}."),
     as_table: "The same as a table",
     day: "Day",
     not_sealed: "not sealed yet",

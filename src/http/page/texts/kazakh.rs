@@ -46,6 +46,7 @@ pub(in crate::http::page) static KAZAKH: Texts = Texts {
     devices: "Құрылғылар",
     band: "Қателік шегі, 95\u{a0}%",
     gap: "Жарияланбаған",
+    axis_from: |value| format!("Ось басы: {value}."),
     as_table: "Кесте түрінде",
     day: "Күн",
     not_sealed: "әлі мөрленбеген",

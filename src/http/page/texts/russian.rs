@@ -46,6 +46,7 @@ pub(in crate::http::page) static RUSSIAN: Texts = Texts {
     devices: "Устройства",
     band: "Погрешность, 95\u{a0}%",
     gap: "Не опубликовано",
+    axis_from: |value| format!("Ось начинается с {value}."),
     as_table: "То же в виде таблицы",
     day: "День",
     not_sealed: "ещё не запечатан",
