@@ -340,9 +340,7 @@ fn next_seal(app: &App) -> NextSeal {
         .into_iter()
         .find(|end| *end > now_ms)
         .unwrap_or(now_ms);
-    let at = timestamp(at_ms)
-        .to_zoned(app.zone.time_zone().clone())
-        .datetime();
+    let at = timestamp(at_ms).to_zoned(app.zone.time_zone().clone()).datetime();
     NextSeal::At {
         at,
         today: at.date() == today,
@@ -362,7 +360,11 @@ fn respond(
         apps,
         style: &format!("/page.css?v={}", *STYLE_TAG),
     };
-    let kept = if app.config.page.public { "no-cache" } else { "no-store" };
+    let kept = if app.config.page.public {
+        "no-cache"
+    } else {
+        "no-store"
+    };
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((CACHE_CONTROL, kept))

@@ -90,7 +90,10 @@ pub(super) fn chart(days: &[Day], period: &str, size: Size, language: Language) 
     let lowest = values.clone().map(|(value, _)| value).min().unwrap_or(0);
     let highest = values.map(|(value, _)| value).max().unwrap_or(0);
     let says = (texts.chart_says)(&language.number(lowest.max(0)), &language.number(highest.max(0)));
-    let (title_id, desc_id) = (format!("chart-{}", size.class()), format!("chart-{}-says", size.class()));
+    let (title_id, desc_id) = (
+        format!("chart-{}", size.class()),
+        format!("chart-{}-says", size.class()),
+    );
     html! {
         svg class={ "chart " (size.class()) } viewBox={ "0 0 " (width) " " (height) } role="img"
             aria-labelledby={ (title_id) " " (desc_id) } {
@@ -127,10 +130,18 @@ impl Scale {
         let (least, most) = ends.fold((f64::INFINITY, 1.0), |(least, most): (f64, f64), (low, high)| {
             (least.min(low), most.max(high))
         });
-        let from = if least.is_finite() && least > most / 2.0 { least } else { 0.0 };
+        let from = if least.is_finite() && least > most / 2.0 {
+            least
+        } else {
+            0.0
+        };
         let (tick, _) = ticks(most - from);
         let lowest = (from / tick).floor() * tick;
-        let (tick, ticks) = if lowest > 0.0 { (tick, steps(most - lowest, tick)) } else { ticks(most) };
+        let (tick, ticks) = if lowest > 0.0 {
+            (tick, steps(most - lowest, tick))
+        } else {
+            ticks(most)
+        };
         Scale { lowest, tick, ticks }
     }
 
@@ -176,7 +187,10 @@ fn grid(frame: &Frame, scale: &Scale, language: Language) -> Markup {
 fn dates(frame: &Frame, days: &[Day], size: Size, language: Language) -> Markup {
     let every = if size == Size::Wide { 7 } else { 14 };
     let last = days.len().saturating_sub(1);
-    let labelled = days.iter().enumerate().filter(|(at, _)| (last - at) % every == 0);
+    let labelled = days
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| (last - at).is_multiple_of(every));
     html! {
         @for (at, day) in labelled {
             @let x = frame.x(at);
@@ -251,13 +265,38 @@ mod tests {
             let date = jiff::civil::date(2026, 11, 1);
             let days: Vec<Day> = values
                 .iter()
-                .map(|value| Day { date, value: Some(*value), sealed: true })
+                .map(|value| Day {
+                    date,
+                    value: Some(*value),
+                    sealed: true,
+                })
                 .collect();
             Scale::of(&days)
         };
-        assert_eq!(scale(&[(30, 9.0), (90, 9.0)]), Scale { lowest: 0.0, tick: 20.0, ticks: 5 });
-        assert_eq!(scale(&[(3_400, 55.0), (4_510, 55.0)]), Scale { lowest: 3_000.0, tick: 500.0, ticks: 4 });
-        assert_eq!(scale(&[]), Scale { lowest: 0.0, tick: 1.0, ticks: 1 });
+        assert_eq!(
+            scale(&[(30, 9.0), (90, 9.0)]),
+            Scale {
+                lowest: 0.0,
+                tick: 20.0,
+                ticks: 5
+            }
+        );
+        assert_eq!(
+            scale(&[(3_400, 55.0), (4_510, 55.0)]),
+            Scale {
+                lowest: 3_000.0,
+                tick: 500.0,
+                ticks: 4
+            }
+        );
+        assert_eq!(
+            scale(&[]),
+            Scale {
+                lowest: 0.0,
+                tick: 1.0,
+                ticks: 1
+            }
+        );
     }
 
     #[test]

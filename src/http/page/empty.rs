@@ -37,12 +37,7 @@ pub(super) fn next_seal(next: NextSeal, zone: &str, language: Language) -> Strin
 }
 
 /// The section in place of numbers.
-pub(super) fn nothing_sealed(
-    catalogue: &Catalogue,
-    origin: &str,
-    next: &str,
-    language: Language,
-) -> Markup {
+pub(super) fn nothing_sealed(catalogue: &Catalogue, origin: &str, next: &str, language: Language) -> Markup {
     let texts = language.texts();
     html! {
         section class="card" {
@@ -91,7 +86,12 @@ mod tests {
     fn the_first_report_is_one_that_the_boundary_can_take() {
         let catalogue = Catalogue::parse(crate::demo::CATALOGUE).unwrap();
         let command = first_report(&catalogue, "http://127.0.0.1:8080");
-        let body = command.split("<<END\n").nth(1).unwrap().strip_suffix("END").unwrap();
+        let body = command
+            .split("<<END\n")
+            .nth(1)
+            .unwrap()
+            .strip_suffix("END")
+            .unwrap();
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["consent"]["policy"], "2026-01");
         let event = body["events"][0]["name"].as_str().unwrap();

@@ -114,13 +114,7 @@ impl Language {
 
     /// A date with its month spelled out.
     pub(super) fn date(self, date: Date) -> String {
-        let (day, year) = (date.day(), date.year());
-        let month = self.month(date);
-        match self {
-            Language::English => format!("{day}\u{a0}{month} {year}"),
-            Language::Russian => format!("{day}\u{a0}{month} {year}\u{a0}г."),
-            Language::Kazakh => format!("{year}\u{a0}жылғы {day}\u{a0}{month}"),
-        }
+        self.in_year(&self.day_and_month(date), date.year())
     }
 
     /// A date without its year, as short as it gets.
@@ -130,25 +124,19 @@ impl Language {
         format!("{}\u{a0}{month}", date.day())
     }
 
-    /// From one date to another.
+    /// From one date to another, both included.
     pub(super) fn dates(self, from: Date, to: Date) -> String {
         if from == to {
             return self.date(to);
         }
-        if from.first_of_month() != to.first_of_month() {
+        if from.year() != to.year() {
             return format!("{} – {}", self.date(from), self.date(to));
         }
-        let whole = self.date(to);
-        let day = to.day().to_string();
-        // The day stands once in each pattern, apart from the year.
-        let at = match self {
-            Language::Kazakh => whole.rfind(&format!(" {day}\u{a0}")).map(|at| at + 1),
-            Language::English | Language::Russian => Some(0),
+        let days = match from.month() == to.month() {
+            true => format!("{}–{}", from.day(), self.day_and_month(to)),
+            false => format!("{} – {}", self.day_and_month(from), self.day_and_month(to)),
         };
-        match at {
-            Some(at) => format!("{}{}–{}", &whole[..at], from.day(), &whole[at..]),
-            None => whole,
-        }
+        self.in_year(&days, to.year())
     }
 
     /// A number and its noun.
@@ -174,8 +162,17 @@ impl Language {
         }
     }
 
-    fn month(self, date: Date) -> &'static str {
-        self.texts().months[usize::from(date.month().unsigned_abs()) - 1]
+    fn day_and_month(self, date: Date) -> String {
+        let month = self.texts().months[usize::from(date.month().unsigned_abs()) - 1];
+        format!("{}\u{a0}{month}", date.day())
+    }
+
+    fn in_year(self, days: &str, year: i16) -> String {
+        match self {
+            Language::English => format!("{days} {year}"),
+            Language::Russian => format!("{days} {year}\u{a0}г."),
+            Language::Kazakh => format!("{year}\u{a0}жылғы {days}"),
+        }
     }
 }
 
@@ -232,7 +229,23 @@ mod tests {
         );
         assert_eq!(
             all(&|language| language.dates(date(2026, 11, 16), day)),
-            ["16–22 November 2026", "16–22 ноября 2026 г.", "2026 жылғы 16–22 қараша"]
+            [
+                "16–22 November 2026",
+                "16–22 ноября 2026 г.",
+                "2026 жылғы 16–22 қараша"
+            ]
+        );
+        assert_eq!(
+            all(&|language| language.dates(date(2026, 10, 24), day)),
+            [
+                "24 October – 22 November 2026",
+                "24 октября – 22 ноября 2026 г.",
+                "2026 жылғы 24 қазан – 22 қараша"
+            ]
+        );
+        assert_eq!(
+            all(&|language| language.dates(date(2025, 12, 31), date(2026, 1, 1)))[0],
+            "31 December 2025 – 1 January 2026"
         );
         assert_eq!(
             all(&|language| language.short_date(day)),
@@ -246,7 +259,9 @@ mod tests {
         let russian = [1, 2, 5, 11, 12, 21, 22, 25, 111, 0].map(|n| days(Language::Russian, n));
         assert_eq!(
             russian.map(|text| text.split('\u{a0}').next_back().unwrap_or_default().to_owned()),
-            ["день", "дня", "дней", "дней", "дней", "день", "дня", "дней", "дней", "дней"]
+            [
+                "день", "дня", "дней", "дней", "дней", "день", "дня", "дней", "дней", "дней"
+            ]
         );
         assert_eq!(days(Language::English, 1), "1\u{a0}day");
         assert_eq!(days(Language::English, 2), "2\u{a0}days");

@@ -9,10 +9,15 @@ use crate::stats::CellValue;
 
 /// Cells are drawn at least this large, in pixels.
 const SMALLEST: f64 = 6.0;
+/// How many cells the map is high, at least.
+const GROUND: f64 = 8.0;
 /// Most towns that are written on the map.
 const TOWNS: usize = 8;
 /// Classes of shade in the style sheet.
 const SHADES: usize = 5;
+
+/// A town's name: x, y, anchor, text.
+type Label = (f64, f64, &'static str, &'static str);
 
 /// What part of the ground is drawn, and how large.
 struct Projection {
@@ -38,12 +43,14 @@ impl Projection {
                 all[3].max(cell.bounds[3]),
             ]
         });
+        // One cell alone stands on some ground too.
+        let ground = GROUND * (first[3] - first[1]);
         let narrowing = f64::midpoint(south, north).to_radians().cos().max(0.05);
         // In degrees of latitude.
         let mut across = (east - west) * narrowing;
         let mut down = north - south;
         let border = 0.08 * across.max(down);
-        across = (across + 2.0 * border).max(1.2 * (down + 2.0 * border));
+        across = (across + 2.0 * border).max(1.6 * (down + 2.0 * border).max(ground));
         down = (down + 2.0 * border).max(0.45 * across);
         let (x, y) = (f64::midpoint(west, east), f64::midpoint(south, north));
         (west, east) = (x - across / narrowing / 2.0, x + across / narrowing / 2.0);
@@ -109,7 +116,10 @@ impl Shades {
         };
         let mut legend = vec![(self.class(0.0), format!("< {}", write(*first)))];
         for pair in self.0.windows(2) {
-            legend.push((self.class(pair[0]), format!("{}–{}", write(pair[0]), write(pair[1]))));
+            legend.push((
+                self.class(pair[0]),
+                format!("{}–{}", write(pair[0]), write(pair[1])),
+            ));
         }
         legend.push((self.class(*last), format!("≥ {}", write(*last))));
         legend
@@ -131,7 +141,10 @@ pub(super) fn map(cells: &[CellValue], size: Size, language: Language) -> Markup
             None => cell.cell.clone(),
         })
         .unwrap_or_default();
-    let (title_id, desc_id) = (format!("map-{}", size.class()), format!("map-{}-says", size.class()));
+    let (title_id, desc_id) = (
+        format!("map-{}", size.class()),
+        format!("map-{}-says", size.class()),
+    );
     html! {
         svg class={ "map " (size.class()) } viewBox={ "0 0 " (projection.width) " " (px(projection.height)) } role="img"
             aria-labelledby={ (title_id) " " (desc_id) } {
@@ -165,7 +178,10 @@ fn graticule(projection: &Projection, size: Size, language: Language) -> Markup 
     let lines = if size == Size::Wide { 9.0 } else { 5.0 };
     let span = projection.east - projection.west;
     let steps = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
-    let step = steps.into_iter().find(|step| span / step <= lines).unwrap_or(45.0);
+    let step = steps
+        .into_iter()
+        .find(|step| span / step <= lines)
+        .unwrap_or(45.0);
     let write = |degrees: f64| format!("{}°", language.decimal(degrees, 2));
     html! {
         @for longitude in multiples(projection.west, projection.east, step) {
@@ -188,15 +204,13 @@ fn multiples(from: f64, to: f64, step: f64) -> impl Iterator<Item = f64> {
 }
 
 /// Names of the towns in the busiest cells, where they do not run into each other.
-fn towns(
-    projection: &Projection,
-    cells: &[CellValue],
-    size: Size,
-) -> Vec<(f64, f64, &'static str, &'static str)> {
+fn towns(projection: &Projection, cells: &[CellValue], size: Size) -> Vec<Label> {
     let most = if size == Size::Wide { TOWNS } else { TOWNS / 2 };
-    let mut placed: Vec<([f64; 4], (f64, f64, &'static str, &'static str))> = Vec::new();
+    let mut placed: Vec<([f64; 4], Label)> = Vec::new();
     for cell in cells {
-        let Some(Town::Within(name)) = town(cell) else { continue };
+        let Some(Town::Within(name)) = town(cell) else {
+            continue;
+        };
         let [_, _, east, _] = cell.bounds;
         let (latitude, longitude) = cell.middle();
         #[allow(clippy::cast_precision_loss)]
@@ -210,10 +224,8 @@ fn towns(
         };
         let around = [from - 4.0, y - 15.0, from + width + 4.0, y + 6.0];
         let free = placed.iter().all(|(other, (.., known))| {
-            let apart = around[0] > other[2]
-                || around[2] < other[0]
-                || around[1] > other[3]
-                || around[3] < other[1];
+            let apart =
+                around[0] > other[2] || around[2] < other[0] || around[1] > other[3] || around[3] < other[1];
             apart && *known != name
         });
         if free {

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 
 use crate::demo::cities;
 use crate::stats::{
-    Activity, ActivityQuery, Breakdown, CellValue, EventValue, Events, EventsQuery, Interval, Made, Parameters,
-    Period, Places, PlacesQuery, Point, Scope, Suppressed, Total,
+    Activity, ActivityQuery, Breakdown, CellValue, EventValue, Events, EventsQuery, Interval, Made,
+    Parameters, Period, Places, PlacesQuery, Point, Scope, Suppressed, Total,
 };
 
 /// How many days the page looks back.
@@ -42,12 +42,12 @@ impl Questions {
             breakdown: Breakdown::None,
         };
         let yesterday = ago(1);
-        let monday = today.saturating_sub(i64::from(today.weekday().to_monday_zero_offset()).days());
         Questions {
             days: activity(ago(DAYS), yesterday, Interval::Day),
             before: activity(ago(2 * DAYS), ago(DAYS + 1), Interval::Day),
-            weeks: activity(monday.saturating_sub(4.weeks()), yesterday, Interval::Week),
-            months: activity(yesterday.first_of_month(), yesterday, Interval::Month),
+            weeks: activity(ago(DAYS), yesterday, Interval::Week),
+            // From a first on, so that no month is cut.
+            months: activity(ago(DAYS).first_of_month(), yesterday, Interval::Month),
             events: EventsQuery {
                 scope: period(ago(DAYS), yesterday),
             },
@@ -120,7 +120,7 @@ impl Overview {
             events: events.events,
             cells,
             region: places.region,
-            made: [days.made, months.made, events.made, places.made],
+            made: [days.made, weeks.made, events.made, places.made],
         }
     }
 
@@ -187,7 +187,10 @@ impl Overview {
         let mut all = Vec::new();
         for made in &self.made {
             for suppressed in &made.suppressed {
-                let release = made.releases.iter().find(|release| release.name == suppressed.release);
+                let release = made
+                    .releases
+                    .iter()
+                    .find(|release| release.name == suppressed.release);
                 all.push((suppressed, release.and_then(|release| release.threshold)));
             }
         }

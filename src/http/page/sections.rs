@@ -47,8 +47,8 @@ pub(super) fn activity(overview: &Overview, language: Language) -> Markup {
                                     td class="number" {
                                         @match day.value {
                                             Some((value, margin)) => (counted(value, margin, language)),
-                                            None if day.sealed => (texts.below_threshold),
-                                            None => (texts.not_sealed),
+                                            None if day.sealed => (missing(texts.below_threshold)),
+                                            None => (missing(texts.not_sealed)),
                                         }
                                     }
                                 }
@@ -306,7 +306,10 @@ fn cell_table(cells: &[CellValue], caption: &str, choice: &Choice) -> Markup {
 
 /// The choice that shows finer cells in a cell; none for the finest.
 fn finer(cell: &CellValue, choice: &Choice) -> Option<Choice> {
-    let finer = choice.precision.checked_add(1).filter(|precision| *precision <= 5)?;
+    let finer = choice
+        .precision
+        .checked_add(1)
+        .filter(|precision| *precision <= 5)?;
     Some(choice.at(finer).inside(&cell.cell))
 }
 
@@ -315,7 +318,11 @@ fn coordinates(cell: &CellValue, language: Language) -> String {
     let north = if latitude < 0.0 { "S" } else { "N" };
     let east = if longitude < 0.0 { "W" } else { "E" };
     let write = |degrees: f64| language.decimal(degrees.abs(), 1);
-    format!("{}°\u{a0}{north} {}°\u{a0}{east}", write(latitude), write(longitude))
+    format!(
+        "{}°\u{a0}{north} {}°\u{a0}{east}",
+        write(latitude),
+        write(longitude)
+    )
 }
 
 fn geojson(choice: &Choice, origin: &str) -> Markup {
@@ -362,21 +369,26 @@ fn bar(value: i64, most: i64) -> Markup {
     }
 }
 
-fn total(total: Option<&Total>, language: Language) -> String {
+fn total(total: Option<&Total>, language: Language) -> Markup {
     match total {
-        Some(total) => counted(total.value, total.margin, language),
-        None => language.texts().below_threshold.to_owned(),
+        Some(total) => html! { (counted(total.value, total.margin, language)) },
+        None => missing(language.texts().below_threshold),
     }
 }
 
-fn daily(total: Option<&Total>, language: Language) -> String {
+fn daily(total: Option<&Total>, language: Language) -> Markup {
     match total {
         Some(total) => {
             let (value, margin) = per_day(total);
-            language.with_margin(value, margin)
+            html! { (language.with_margin(value, margin)) }
         }
-        None => language.texts().below_threshold.to_owned(),
+        None => missing(language.texts().below_threshold),
     }
+}
+
+/// Why there is no number.
+fn missing(why: &str) -> Markup {
+    html! { span class="missing" { (why) } }
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -276,7 +276,15 @@ async fn nothing_on_the_page_needs_what_the_policy_forbids() {
     let site = Site::with(PUBLIC);
     for path in ["/", "/?precision=3", "/?precision=5&within=txwy"] {
         let page = site.get(path).await;
-        for forbidden in [" style=", "<style", "<script", "src=", " onload", "http://www", "https://"] {
+        for forbidden in [
+            " style=",
+            "<style",
+            "<script",
+            "src=",
+            " onload",
+            "http://www",
+            "https://",
+        ] {
             assert!(!page.contains(forbidden), "{path}: {forbidden}");
         }
         assert_eq!(page.matches("<rect").count(), page.matches("</rect>").count());
@@ -290,7 +298,10 @@ async fn numbers_are_those_of_the_releases() {
     assert!(page.contains(&Language::English.with_margin(value as f64, margin)));
     // Of the week from the 9th on all days are sealed; of the one from the 16th Sunday is not.
     assert!(page.contains("9–15\u{a0}November 2026"), "the last whole week");
-    assert!(page.contains("28\u{a0}days"), "30 days without the unsealed and the suppressed one");
+    assert!(
+        page.contains("28\u{a0}days"),
+        "30 days without the unsealed and the suppressed one"
+    );
     assert!(page.contains("Sealed: 29\u{a0}days of the last 30."));
     assert!(page.contains("Almaty") && page.contains("ε per day"));
 }
@@ -380,7 +391,12 @@ async fn every_wrong_token_gets_the_same_form() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert!(refused.contains("This token does not open this page."));
     assert!(!refused.contains("tkr_"));
-    for form in [format!("token={}", site.operator), "token=".into(), "other=1".into(), "%".into()] {
+    for form in [
+        format!("token={}", site.operator),
+        "token=".into(),
+        "other=1".into(),
+        "%".into(),
+    ] {
         assert_eq!(site.post(&form).await, (status, refused.clone()), "{form}");
     }
 }
@@ -397,10 +413,30 @@ async fn the_style_sheet_is_kept_by_browsers() {
     let site = Site::with(PUBLIC);
     let first = site.call(TestRequest::get().uri("/page.css")).await;
     let tag = first.headers().get(ETAG).unwrap().clone();
-    assert!(first.headers().get(CACHE_CONTROL).unwrap().to_str().unwrap().contains("max-age=3600"));
-    let again = TestRequest::get().uri("/page.css").insert_header((IF_NONE_MATCH, tag));
+    assert!(
+        first
+            .headers()
+            .get(CACHE_CONTROL)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .contains("max-age=3600")
+    );
+    let again = TestRequest::get()
+        .uri("/page.css")
+        .insert_header((IF_NONE_MATCH, tag));
     assert_eq!(site.call(again).await.status(), StatusCode::NOT_MODIFIED);
     let page = site.get("/").await;
     let style = page.split("href=\"/page.css").nth(1).unwrap();
     assert!(style.starts_with("?v="));
+}
+
+#[actix_web::test]
+async fn what_was_held_back_is_counted_over_the_same_days() {
+    let page = Site::with(PUBLIC).get("/?lang=en").await;
+    let held_back = page.split("id=\"suppressed\"").nth(1).unwrap();
+    let held_back = held_back.split("</table>").next().unwrap();
+    // Three values of each of the 29 sealed days, for six releases.
+    assert_eq!(held_back.matches(">87</td>").count(), 6, "{held_back}");
+    assert!(held_back.contains("platform, version") && held_back.contains(">1,000</td>"));
 }

@@ -20,9 +20,21 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     months_short: [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ],
-    days: Forms { one: "day", few: "days", many: "days" },
-    cells: Forms { one: "cell", few: "cells", many: "cells" },
-    rows: Forms { one: "more row", few: "more rows", many: "more rows" },
+    days: Forms {
+        one: "day",
+        few: "days",
+        many: "days",
+    },
+    cells: Forms {
+        one: "cell",
+        few: "cells",
+        many: "cells",
+    },
+    rows: Forms {
+        one: "more row",
+        few: "more rows",
+        many: "more rows",
+    },
 
     tagline: "Anonymous statistics of mobile apps",
     skip: "Skip to content",
@@ -41,7 +53,9 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     activity: "Active devices per day",
     chart: |period| format!("Active devices per day, {period}"),
     chart_says: |lowest, highest| {
-        format!("A line of daily values between {lowest} and {highest}, with the 95% margin as a band around it.")
+        format!(
+            "A line of daily values between {lowest} and {highest}, with the 95% margin as a band around it."
+        )
     },
     devices: "Devices",
     band: "95% margin",
@@ -73,7 +87,7 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     places: "Places",
     precision: "Cells of",
     precisions: ["about 156 km", "about 39 × 20 km", "about 5 km"],
-    whole_region: "the whole region",
+    whole_region: "Show the whole region",
     inside: |cell| format!("Only within cell {cell}."),
     cell: "Cell",
     town: "Town",
@@ -83,8 +97,12 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     places_note: "Each device counts once a day, in its most frequent cell. The mean is over the days on which the cell was published, so a cell near the threshold looks a little busier than it is. Choose a cell to see finer ones in it.",
     in_region: |region, devices| format!("{region} as a whole: {devices} devices per day."),
     map: |cells| format!("Map of {cells}"),
-    map_says: |busiest| format!("Cells shaded by devices per day; the busiest is {busiest}. The table below holds the same values."),
-    map_note: "Small cells are drawn larger than they are. Empty ground means: nothing published there.",
+    map_says: |busiest| {
+        format!(
+            "Cells shaded by devices per day; the busiest is {busiest}. The table below holds the same values."
+        )
+    },
+    map_note: "Cells too small to be seen are drawn larger. Empty ground means: nothing published there.",
     no_places: "No cell reached its threshold here.",
     geojson: "The same cells as GeoJSON, for maps and analysis; with an analyst’s token:",
     towns_from: "Names of towns: GeoNames, CC BY 4.0.",
