@@ -78,8 +78,8 @@ impl Access {
     pub fn read(file: &Path) -> Result<Access, AccessError> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| AccessError::Read(name.clone(), error))?;
-        let form: FileForm = toml::from_str(&text)
-            .map_err(|error| AccessError::Form(name.clone(), error.message().to_owned()))?;
+        let form: FileForm =
+            toml::from_str(&text).map_err(|error| AccessError::Form(name.clone(), error.message().to_owned()))?;
         Access::from_grants(form.token).map_err(|what| AccessError::Form(name, what))
     }
 
@@ -110,9 +110,7 @@ impl Access {
 /// Where the operating system gives no randomness.
 pub fn issue(name: &str, role: Role, app: Option<&str>) -> Result<(String, Grant), AccessError> {
     let mut secret = [0_u8; 32];
-    rand::rngs::SysRng
-        .try_fill_bytes(&mut secret)
-        .map_err(|_| AccessError::Randomness)?;
+    rand::rngs::SysRng.try_fill_bytes(&mut secret).map_err(|_| AccessError::Randomness)?;
     let prefix = match role {
         Role::App => "tka",
         Role::Analyst => "tkr",
@@ -120,15 +118,7 @@ pub fn issue(name: &str, role: Role, app: Option<&str>) -> Result<(String, Grant
     };
     let token = format!("{prefix}_{}", hex::encode(secret));
     let sha256 = hex::encode(Sha256::digest(&token));
-    Ok((
-        token,
-        Grant {
-            name: name.into(),
-            role,
-            app: app.map(Into::into),
-            sha256,
-        },
-    ))
+    Ok((token, Grant { name: name.into(), role, app: app.map(Into::into), sha256 }))
 }
 
 /// The access file that holds these grants.

@@ -38,13 +38,7 @@ impl Answer {
             refused.push((u32::from_le_bytes(*event), Refusal::from_number(*reason)?));
             rest = tail;
         }
-        Some((
-            Answer {
-                accepted: u32::from_le_bytes(*accepted),
-                refused,
-            },
-            rest,
-        ))
+        Some((Answer { accepted: u32::from_le_bytes(*accepted), refused }, rest))
     }
 }
 
@@ -68,10 +62,7 @@ impl Serialize for Refused<'_> {
         }
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
         for (event, reason) in self.0 {
-            list.serialize_element(&Entry {
-                event: *event,
-                reason: reason.word(),
-            })?;
+            list.serialize_element(&Entry { event: *event, reason: reason.word() })?;
         }
         list.end()
     }
@@ -83,14 +74,8 @@ mod tests {
 
     #[test]
     fn the_body_is_as_the_protocol_says() {
-        let answer = Answer {
-            accepted: 48,
-            refused: vec![(3, Refusal::UnknownEvent)],
-        };
+        let answer = Answer { accepted: 48, refused: vec![(3, Refusal::UnknownEvent)] };
         let body = serde_json::to_string(&answer).unwrap();
-        assert_eq!(
-            body,
-            r#"{"accepted":48,"refused":[{"event":3,"reason":"unknown_event"}]}"#
-        );
+        assert_eq!(body, r#"{"accepted":48,"refused":[{"event":3,"reason":"unknown_event"}]}"#);
     }
 }

@@ -98,15 +98,9 @@ impl App {
     ///
     /// # Errors
     /// Where a part cannot be opened; each error names the part.
-    pub fn open(
-        config: Config,
-        declared: Declared,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<App> {
+    pub fn open(config: Config, declared: Declared, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<App> {
         let data = &config.paths.data;
-        fs::create_dir_all(data)
-            .with_context(|| format!("the data folder {} cannot be made", data.display()))?;
+        fs::create_dir_all(data).with_context(|| format!("the data folder {} cannot be made", data.display()))?;
         let zone = Zone::named(&config.privacy.zone).context("the time zone is unknown")?;
         let now_ms = clock.now_ms();
         let keys = if config.paths.keys.as_os_str().is_empty() {
@@ -115,12 +109,7 @@ impl App {
             config.paths.keys.clone()
         };
         let grace_ms = config.privacy.grace.ms();
-        let keyring = Arc::new(Keyring::open(
-            &keys,
-            &data.join("keys.jsonl"),
-            zone.clone(),
-            grace_ms,
-        )?);
+        let keyring = Arc::new(Keyring::open(&keys, &data.join("keys.jsonl"), zone.clone(), grace_ms)?);
         let (spool, recovered) = Spool::open(
             Arc::new(RealFilesystem),
             &data.join("spool"),
@@ -142,12 +131,7 @@ impl App {
         }
         let seen = Seen::open(&data.join("seen"), config.limits.remembered_reports, now_ms);
         let seen = Arc::new(seen.context("the memory of reports cannot be read")?);
-        let loader = Arc::new(Loader::new(
-            spool.clone(),
-            store.clone(),
-            seen.clone(),
-            clock.clone(),
-        ));
+        let loader = Arc::new(Loader::new(spool.clone(), store.clone(), seen.clone(), clock.clone()));
         loader.recover_answers()?;
         let region = region(&config);
         let settings = Settings {
@@ -179,19 +163,7 @@ impl App {
             turn: tokio::sync::Mutex::new(()),
         });
         let access = ArcSwap::from_pointee(declared.access);
-        Ok(App {
-            config,
-            zone,
-            clock,
-            ingest,
-            spool,
-            seen,
-            loader,
-            store,
-            keyring,
-            sealer,
-            access,
-        })
+        Ok(App { config, zone, clock, ingest, spool, seen, loader, store, keyring, sealer, access })
     }
 
     /// Stops: what was accepted is on disk, and in the store where it answers in time.
@@ -222,12 +194,7 @@ impl App {
     /// The apps that have a catalogue.
     #[must_use]
     pub fn app_ids(&self) -> Vec<String> {
-        self.ingest
-            .catalogues()
-            .all()
-            .iter()
-            .map(|catalogue| catalogue.declaration.app.clone())
-            .collect()
+        self.ingest.catalogues().all().iter().map(|catalogue| catalogue.declaration.app.clone()).collect()
     }
 
     /// The local day.
@@ -266,10 +233,7 @@ impl Listeners {
         };
         let data = app.clone();
         let public = HttpServer::new(move || {
-            HttpApp::new()
-                .app_data(data.clone())
-                .wrap(routes::headers())
-                .configure(routes::public)
+            HttpApp::new().app_data(data.clone()).wrap(routes::headers()).configure(routes::public)
         })
         .workers(workers)
         .max_connections(server.connections)
@@ -277,32 +241,19 @@ impl Listeners {
         .shutdown_timeout(server.stop_timeout.duration().as_secs())
         .disable_signals()
         .bind(&server.listen)
-        .with_context(|| {
-            format!(
-                "cannot listen on {}; set server.listen to another address",
-                server.listen
-            )
-        })?;
+        .with_context(|| format!("cannot listen on {}; set server.listen to another address", server.listen))?;
         let data = app.clone();
-        let internal =
-            HttpServer::new(move || HttpApp::new().app_data(data.clone()).configure(routes::internal))
-                .workers(1)
-                .shutdown_timeout(1)
-                .disable_signals()
-                .bind(&server.listen_internal)
-                .with_context(|| {
-                    format!(
-                        "cannot listen on {}; set server.listen_internal to another address",
-                        server.listen_internal
-                    )
-                })?;
+        let internal = HttpServer::new(move || HttpApp::new().app_data(data.clone()).configure(routes::internal))
+            .workers(1)
+            .shutdown_timeout(1)
+            .disable_signals()
+            .bind(&server.listen_internal)
+            .with_context(|| {
+                format!("cannot listen on {}; set server.listen_internal to another address", server.listen_internal)
+            })?;
         let first = |addresses: Vec<SocketAddr>| addresses.into_iter().next().context("no address was bound");
         let addresses = (first(public.addrs())?, first(internal.addrs())?);
-        Ok(Listeners {
-            servers: [public.run(), internal.run()],
-            public: addresses.0,
-            internal: addresses.1,
-        })
+        Ok(Listeners { servers: [public.run(), internal.run()], public: addresses.0, internal: addresses.1 })
     }
 
     /// Handles that stop the listeners.
@@ -314,19 +265,8 @@ impl Listeners {
 
 fn region(config: &Config) -> Region {
     let [west, south, east, north] = config.privacy.region;
-    let sensitive = config
-        .privacy
-        .sensitive_places
-        .iter()
-        .filter_map(|place| Cell::from_geohash(place))
-        .collect();
-    Region {
-        west,
-        south,
-        east,
-        north,
-        sensitive,
-    }
+    let sensitive = config.privacy.sensitive_places.iter().filter_map(|place| Cell::from_geohash(place)).collect();
+    Region { west, south, east, north, sensitive }
 }
 
 /// The key of report ids: made at the first start, kept, so that retries are known across restarts.
@@ -335,20 +275,11 @@ fn fingerprinter(file: &Path) -> io::Result<Fingerprinter> {
     match fs::read(file) {
         Ok(bytes) if bytes.len() == secret.len() => secret.copy_from_slice(&bytes),
         Ok(_) => {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "report-id.key is not 32 bytes",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "report-id.key is not 32 bytes"));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            rand::rngs::SysRng
-                .try_fill_bytes(secret.as_mut_slice())
-                .map_err(io::Error::other)?;
-            let mut out = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(file)?;
+            rand::rngs::SysRng.try_fill_bytes(secret.as_mut_slice()).map_err(io::Error::other)?;
+            let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
             out.write_all(secret.as_slice())?;
             out.sync_all()?;
         }

@@ -29,17 +29,9 @@ impl Audit {
     /// # Errors
     /// Where the store cannot be read.
     pub fn open(store: Arc<dyn Store>) -> Result<Audit, StoreError> {
-        let last = store.rows(&Statement::new(
-            "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
-        ))?;
-        let last = last.into_iter().next().unwrap_or(Last {
-            seq: 0,
-            hash: String::new(),
-        });
-        Ok(Audit {
-            store,
-            last: Mutex::new(last),
-        })
+        let last = store.rows(&Statement::new("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"))?;
+        let last = last.into_iter().next().unwrap_or(Last { seq: 0, hash: String::new() });
+        Ok(Audit { store, last: Mutex::new(last) })
     }
 
     /// Appends an entry.
@@ -52,14 +44,8 @@ impl Audit {
         let seq = last.seq + 1;
         let hash = hash(seq, at_ms, kind, &detail, &last.hash);
         let mut row = RowBinary::default();
-        row.u64(seq)
-            .i64(at_ms)
-            .string(kind)
-            .string(&detail)
-            .string(&last.hash)
-            .string(&hash);
-        self.store
-            .insert(Table::Audit, &format!("audit-{seq}-{}", &hash[..16]), row.bytes())?;
+        row.u64(seq).i64(at_ms).string(kind).string(&detail).string(&last.hash).string(&hash);
+        self.store.insert(Table::Audit, &format!("audit-{seq}-{}", &hash[..16]), row.bytes())?;
         *last = Last { seq, hash };
         Ok(())
     }

@@ -62,11 +62,7 @@ impl Catalogues {
             let text = match std::fs::read_to_string(&file) {
                 Ok(text) => text,
                 Err(error) => {
-                    errors.push(CatalogueError {
-                        file,
-                        line: 1,
-                        what: format!("cannot be read: {error}"),
-                    });
+                    errors.push(CatalogueError { file, line: 1, what: format!("cannot be read: {error}") });
                     continue;
                 }
             };
@@ -88,20 +84,13 @@ impl Catalogues {
                 })),
             }
         }
-        if errors.is_empty() {
-            Ok(catalogues)
-        } else {
-            Err(CatalogueErrors(errors))
-        }
+        if errors.is_empty() { Ok(catalogues) } else { Err(CatalogueErrors(errors)) }
     }
 
     /// One catalogue alone, as tests and the demo's history use it.
     #[must_use]
     pub fn of(catalogue: Catalogue) -> Catalogues {
-        Catalogues(HashMap::from([(
-            catalogue.declaration.app.clone(),
-            Arc::new(catalogue),
-        )]))
+        Catalogues(HashMap::from([(catalogue.declaration.app.clone(), Arc::new(catalogue))]))
     }
 }
 
@@ -110,11 +99,7 @@ fn files(folder: &Path, errors: &mut Vec<CatalogueError>) -> Vec<PathBuf> {
         Ok(entries) => entries,
         Err(error) => {
             let what = format!("the folder cannot be read ({error}); `tuman init` makes one");
-            errors.push(CatalogueError {
-                file: folder.into(),
-                line: 1,
-                what,
-            });
+            errors.push(CatalogueError { file: folder.into(), line: 1, what });
             return Vec::new();
         }
     };
@@ -210,43 +195,23 @@ impl Catalogue {
         check_names(&form, &lines, &mut errors);
         let mut declaration = Declaration {
             app: form.app.id.get_ref().clone(),
-            versions: form
-                .app
-                .versions
-                .iter()
-                .map(|version| version.get_ref().clone())
-                .collect(),
-            policies: form
-                .policy
-                .iter()
-                .map(|policy| purposes(policy, &lines, &mut errors))
-                .collect(),
+            versions: form.app.versions.iter().map(|version| version.get_ref().clone()).collect(),
+            policies: form.policy.iter().map(|policy| purposes(policy, &lines, &mut errors)).collect(),
             events: Vec::new(),
         };
         for (name, value) in form.events {
             declaration.events.push(event(name, value, &lines, &mut errors));
         }
         if declaration.policies.is_empty() {
-            errors.push((
-                1,
-                "declares no [[policy]]: without one, no consent can be recorded".into(),
-            ));
+            errors.push((1, "declares no [[policy]]: without one, no consent can be recorded".into()));
         }
         let compiled = AllowList::compile(&declaration);
         if let Err(found) = &compiled {
-            errors.extend(
-                found
-                    .iter()
-                    .map(|error| (lines.of_name(&error.to_string()), error.to_string())),
-            );
+            errors.extend(found.iter().map(|error| (lines.of_name(&error.to_string()), error.to_string())));
         }
         match compiled {
             Ok(allow_list) if errors.is_empty() => Ok(Catalogue {
-                name: if form.app.name.is_empty() {
-                    declaration.app.clone()
-                } else {
-                    form.app.name
-                },
+                name: if form.app.name.is_empty() { declaration.app.clone() } else { form.app.name },
                 platforms: form.app.platforms.into_iter().map(Spanned::into_inner).collect(),
                 declaration,
                 allow_list,
@@ -261,15 +226,10 @@ impl Catalogue {
 
 fn check_names(form: &FileForm, lines: &Lines<'_>, errors: &mut Vec<(usize, String)>) {
     let id = form.app.id.get_ref();
-    let is_id = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-    };
+    let is_id = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     if id.is_empty() || id.len() > 100 || !is_id(id) {
-        errors.push((
-            lines.at(form.app.id.span().start),
-            "app.id: letters, digits, `.`, `-`, `_`; at most 100".into(),
-        ));
+        errors
+            .push((lines.at(form.app.id.span().start), "app.id: letters, digits, `.`, `-`, `_`; at most 100".into()));
     }
     for platform in &form.app.platforms {
         if !PLATFORMS.contains(&platform.get_ref().as_str()) || platform.get_ref() == "other" {
@@ -284,10 +244,7 @@ fn check_names(form: &FileForm, lines: &Lines<'_>, errors: &mut Vec<(usize, Stri
             errors.push((lines.at(version.span().start), what));
         }
     }
-    for (what, n) in [
-        ("versions", form.app.versions.len()),
-        ("events", form.events.len()),
-    ] {
+    for (what, n) in [("versions", form.app.versions.len()), ("events", form.events.len())] {
         if n > MOST {
             errors.push((1, format!("declares {n} {what}: at most {MOST}")));
         }
@@ -300,46 +257,29 @@ fn purposes(policy: &PolicyForm, lines: &Lines<'_>, errors: &mut Vec<(usize, Str
         match purpose.get_ref().as_str() {
             "usage" => purposes.usage = true,
             "location" => purposes.location = true,
-            _ => errors.push((
-                lines.at(purpose.span().start),
-                "policy.purposes: there are usage, location".into(),
-            )),
+            _ => errors.push((lines.at(purpose.span().start), "policy.purposes: there are usage, location".into())),
         }
     }
     (policy.version.get_ref().clone(), purposes)
 }
 
-fn event(
-    name: String,
-    value: toml::Value,
-    lines: &Lines<'_>,
-    errors: &mut Vec<(usize, String)>,
-) -> EventDeclaration {
+fn event(name: String, value: toml::Value, lines: &Lines<'_>, errors: &mut Vec<(usize, String)>) -> EventDeclaration {
     let line = lines.of_header(&name);
     if !is_name(&name) {
-        errors.push((
-            line,
-            format!("event `{name}`: lower-case letters, digits, `_`; at most 60"),
-        ));
+        errors.push((line, format!("event `{name}`: lower-case letters, digits, `_`; at most 60")));
     }
     let form: EventForm = match value.try_into() {
         Ok(form) => form,
         Err(error) => {
             errors.push((line, format!("event `{name}`: {}", error.message())));
-            return EventDeclaration {
-                name,
-                properties: Vec::new(),
-            };
+            return EventDeclaration { name, properties: Vec::new() };
         }
     };
     let mut properties = Vec::new();
     for (key, value) in form.props {
         let line = lines.of_key(line, &key);
         if !is_name(&key) {
-            errors.push((
-                line,
-                format!("property `{key}`: lower-case letters, digits, `_`; at most 60"),
-            ));
+            errors.push((line, format!("property `{key}`: lower-case letters, digits, `_`; at most 60")));
         }
         match property(value) {
             Ok(declaration) => properties.push((key, declaration)),
@@ -361,11 +301,7 @@ fn property(value: toml::Value) -> Result<PropertyDeclaration, String> {
         PropertyForm::Enum(words) => Ok(PropertyDeclaration::Enum(words)),
         PropertyForm::Buckets(bounds) => {
             let ascending = bounds.windows(2).all(|pair| pair[0] < pair[1]);
-            if bounds.is_empty()
-                || bounds.len() > 50
-                || !ascending
-                || bounds.iter().any(|bound| !bound.is_finite())
-            {
+            if bounds.is_empty() || bounds.len() > 50 || !ascending || bounds.iter().any(|bound| !bound.is_finite()) {
                 return Err("buckets are 1 to 50 ascending numbers".into());
             }
             Ok(PropertyDeclaration::Buckets(bounds))
@@ -376,9 +312,7 @@ fn property(value: toml::Value) -> Result<PropertyDeclaration, String> {
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 60
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Finds lines in the text of a catalogue.
@@ -386,34 +320,24 @@ struct Lines<'a>(&'a str);
 
 impl Lines<'_> {
     fn at(&self, offset: usize) -> usize {
-        self.0.as_bytes()[..offset.min(self.0.len())]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1
+        self.0.as_bytes()[..offset.min(self.0.len())].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
     fn error(&self, error: &toml::de::Error) -> (usize, String) {
-        (
-            error.span().map_or(1, |span| self.at(span.start)),
-            error.message().to_owned(),
-        )
+        (error.span().map_or(1, |span| self.at(span.start)), error.message().to_owned())
     }
 
     /// The line of `[events.name...]`.
     fn of_header(&self, name: &str) -> usize {
         self.find(0, |line| {
             let line = line.trim_start_matches('[');
-            line.strip_prefix("events.")
-                .is_some_and(|rest| rest.trim_start_matches('"').starts_with(name))
+            line.strip_prefix("events.").is_some_and(|rest| rest.trim_start_matches('"').starts_with(name))
         })
     }
 
     /// The first line from `from` on that sets `key`.
     fn of_key(&self, from: usize, key: &str) -> usize {
-        self.find(from.saturating_sub(1), |line| {
-            line.trim_start_matches('"').starts_with(key)
-        })
+        self.find(from.saturating_sub(1), |line| line.trim_start_matches('"').starts_with(key))
     }
 
     /// The line that holds the first name quoted in a message.
@@ -424,11 +348,7 @@ impl Lines<'_> {
     }
 
     fn find(&self, skip: usize, is: impl Fn(&str) -> bool) -> usize {
-        self.0
-            .lines()
-            .skip(skip)
-            .position(|line| is(line.trim()))
-            .map_or(skip.max(1), |index| index + skip + 1)
+        self.0.lines().skip(skip).position(|line| is(line.trim())).map_or(skip.max(1), |index| index + skip + 1)
     }
 }
 
@@ -456,13 +376,7 @@ mod tests {
         .unwrap();
         assert_eq!(catalogue.name, "kz.demo.app");
         assert_eq!(catalogue.declaration.events.len(), 2);
-        assert_eq!(
-            catalogue.declaration.policies[0].1,
-            Purposes {
-                usage: true,
-                location: false
-            }
-        );
+        assert_eq!(catalogue.declaration.policies[0].1, Purposes { usage: true, location: false });
     }
 
     #[test]

@@ -118,9 +118,7 @@ pub fn date_of(day: Day) -> Date {
 /// The day of a civil date; the nearest representable one before 1970 and after 2149.
 #[must_use]
 pub fn day_of(date: Date) -> Day {
-    let days = date
-        .since(jiff::civil::date(1970, 1, 1))
-        .map_or(0, |span| span.get_days());
+    let days = date.since(jiff::civil::date(1970, 1, 1)).map_or(0, |span| span.get_days());
     Day(u16::try_from(days.max(0)).unwrap_or(u16::MAX))
 }
 

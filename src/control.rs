@@ -122,9 +122,7 @@ pub async fn serve(listener: UnixListener, app: Arc<App>) {
 async fn converse(stream: tokio::net::UnixStream, app: &Arc<App>) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    tokio::io::BufReader::new(read.take(LONGEST_REQUEST))
-        .read_line(&mut line)
-        .await?;
+    tokio::io::BufReader::new(read.take(LONGEST_REQUEST)).read_line(&mut line).await?;
     let reply = match serde_json::from_str(&line) {
         Ok(request) => carry_out(request, app).await,
         Err(_) => Reply::Failed("the collector does not know this command: is it of another version?".into()),
@@ -151,11 +149,7 @@ async fn stats(what: &str, parameters: Vec<(String, String)>, app: &Arc<App>) ->
     let (what, app) = (what.to_owned(), app.clone());
     let answer = tokio::task::spawn_blocking(move || {
         let apps = app.app_ids();
-        let asked = crate::stats::Asked {
-            bound: None,
-            apps: &apps,
-            today: app.today(),
-        };
+        let asked = crate::stats::Asked { bound: None, apps: &apps, today: app.today() };
         crate::stats::ask(&*app.store, &what, &parameters, asked)
     });
     match answer.await {

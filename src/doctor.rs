@@ -23,19 +23,11 @@ pub struct Finding {
 
 impl Finding {
     fn well(what: &str, detail: impl Into<String>) -> Finding {
-        Finding {
-            what: what.into(),
-            well: true,
-            detail: detail.into(),
-        }
+        Finding { what: what.into(), well: true, detail: detail.into() }
     }
 
     fn ill(what: &str, detail: impl Into<String>) -> Finding {
-        Finding {
-            what: what.into(),
-            well: false,
-            detail: detail.into(),
-        }
+        Finding { what: what.into(), well: false, detail: detail.into() }
     }
 }
 
@@ -53,12 +45,9 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
     let app = app.clone();
     let of_store = tokio::task::spawn_blocking(move || {
         let mut findings = Vec::new();
-        for (what, examined) in [
-            ("store", store(&app)),
-            ("ledger", accounts(&app)),
-            ("rows", rows(&app)),
-            ("seals", seals(&app)),
-        ] {
+        for (what, examined) in
+            [("store", store(&app)), ("ledger", accounts(&app)), ("rows", rows(&app)), ("seals", seals(&app))]
+        {
             findings.push(examined.unwrap_or_else(|error| Finding::ill(what, error.to_string())));
         }
         findings
@@ -70,21 +59,12 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
 fn spool(app: &App) -> Finding {
     let depth = app.spool.depth();
     let limit = app.config.spool.limit;
-    let detail = format!(
-        "{} reports in {} bytes wait, the limit is {limit}",
-        depth.records, depth.bytes
-    );
+    let detail = format!("{} reports in {} bytes wait, the limit is {limit}", depth.records, depth.bytes);
     if depth.bytes * 2 > limit.bytes() {
         return Finding::ill("spool", format!("{detail}: is the store away?"));
     }
     if depth.failures > 0 {
-        return Finding::ill(
-            "spool",
-            format!(
-                "{} writes failed since the start: is the disk full?",
-                depth.failures
-            ),
-        );
+        return Finding::ill("spool", format!("{} writes failed since the start: is the disk full?", depth.failures));
     }
     Finding::well("spool", detail)
 }
@@ -93,11 +73,7 @@ fn keys(app: &App) -> Finding {
     let now_ms = app.clock.now_ms();
     match app.keyring.open_days(now_ms) {
         Ok(open) => {
-            let days: Vec<String> = open
-                .days
-                .iter()
-                .map(|(day, _)| date_of(*day).to_string())
-                .collect();
+            let days: Vec<String> = open.days.iter().map(|(day, _)| date_of(*day).to_string()).collect();
             Finding::well("keys", format!("open: {}", days.join(", ")))
         }
         Err(error) => Finding::ill("keys", error.to_string()),
@@ -106,36 +82,25 @@ fn keys(app: &App) -> Finding {
 
 fn store(app: &App) -> Result<Finding, StoreError> {
     let store = app.store.describe()?;
-    Ok(Finding::well(
-        "store",
-        format!(
-            "{}, ClickHouse {}, schema {}",
-            store.kind, store.version, store.schema
-        ),
-    ))
+    Ok(Finding::well("store", format!("{}, ClickHouse {}, schema {}", store.kind, store.version, store.schema)))
 }
 
 /// Received = stored + duplicate + refused, for every app and each of the last ten days.
 fn accounts(app: &App) -> Result<Finding, StoreError> {
     let to = app.today();
     let from = to.saturating_sub(9.days());
-    let (mut received, mut wrong) = (0, Vec::new());
+    let (mut received, mut stored, mut wrong) = (0, 0, Vec::new());
     for id in app.app_ids() {
         for (day, account) in ledger::accounts(&*app.store, &id, from, to)? {
             received += account.of("received");
+            stored += account.of("stored");
             if account.difference() != 0 {
-                wrong.push(format!(
-                    "{id} on {day}: {} events unaccounted for",
-                    account.difference()
-                ));
+                wrong.push(format!("{id} on {day}: {} events unaccounted for", account.difference()));
             }
         }
     }
     if wrong.is_empty() {
-        return Ok(Finding::well(
-            "ledger",
-            format!("{received} events since {from}: all accounted for"),
-        ));
+        return Ok(Finding::well("ledger", format!("since {from}: received={received} stored={stored}, every event accounted for")));
     }
     Ok(Finding::ill("ledger", wrong.join("; ")))
 }
@@ -148,9 +113,7 @@ fn rows(app: &App) -> Result<Finding, StoreError> {
         difference: i64,
     }
     let statement = Statement::new(include_str!("doctor/rows.sql"));
-    let rows: Vec<Row> = app
-        .store
-        .rows(&statement.bind("from", app.today().saturating_sub(10.days())))?;
+    let rows: Vec<Row> = app.store.rows(&statement.bind("from", app.today().saturating_sub(10.days())))?;
     let closed: Vec<jiff::civil::Date> = destroyed(app);
     let wrong: Vec<String> = rows
         .iter()
@@ -158,10 +121,7 @@ fn rows(app: &App) -> Result<Finding, StoreError> {
         .map(|row| format!("{}: {} rows too many or too few", row.day, row.difference))
         .collect();
     if wrong.is_empty() {
-        return Ok(Finding::well(
-            "rows",
-            "open days hold exactly the rows of the ledger",
-        ));
+        return Ok(Finding::well("rows", "open days hold exactly the rows of the ledger"));
     }
     Ok(Finding::ill("rows", wrong.join("; ")))
 }
@@ -178,41 +138,28 @@ fn seals(app: &App) -> Result<Finding, StoreError> {
         .map(|day| date_of(day).to_string())
         .collect();
     if !overdue.is_empty() {
-        return Ok(Finding::ill(
-            "seals",
-            format!("not sealed though their grace has ended: {}", overdue.join(", ")),
-        ));
+        return Ok(Finding::ill("seals", format!("not sealed though their grace has ended: {}", overdue.join(", "))));
     }
     #[derive(Deserialize)]
     struct Row {
         day: jiff::civil::Date,
     }
-    let statement = Statement::new(
-        "SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open",
-    );
+    let statement =
+        Statement::new("SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open");
     let open: Vec<Row> = app.store.rows(&statement)?;
     let closed = destroyed(app);
     if let Some(row) = open.iter().find(|row| closed.contains(&row.day)) {
         return Ok(Finding::ill(
             "seals",
-            format!(
-                "rows of the sealed day {} are left: run `tuman seal --day {0}`",
-                row.day
-            ),
+            format!("rows of the sealed day {} are left: run `tuman seal --day {0}`", row.day),
         ));
     }
-    let sealed = closed.iter().max().map_or_else(
-        || "no day is sealed yet".to_owned(),
-        |day| format!("sealed through {day}"),
-    );
+    let sealed =
+        closed.iter().max().map_or_else(|| "no day is sealed yet".to_owned(), |day| format!("sealed through {day}"));
     Ok(Finding::well("seals", sealed))
 }
 
 fn destroyed(app: &App) -> Vec<jiff::civil::Date> {
     let records = app.keyring.records();
-    records
-        .iter()
-        .filter(|record| record.destroyed_at.is_some())
-        .map(|record| date_of(day_of(record.day)))
-        .collect()
+    records.iter().filter(|record| record.destroyed_at.is_some()).map(|record| date_of(day_of(record.day))).collect()
 }

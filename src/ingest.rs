@@ -123,20 +123,13 @@ impl Ingest {
     ///
     /// # Errors
     /// Where the report was not taken; nothing of it is kept then.
-    pub async fn take(
-        self: &Arc<Self>,
-        app: &str,
-        body: &[u8],
-        opted_out: bool,
-    ) -> Result<Answer, IngestError> {
+    pub async fn take(self: &Arc<Self>, app: &str, body: &[u8], opted_out: bool) -> Result<Answer, IngestError> {
         match self.prepare(app, body, opted_out)? {
             Step::Append(prepared) => {
                 let ingest = self.clone();
                 // A task of its own: a client that hangs up must not stop what is half done.
                 let task = actix_web::rt::spawn(async move { ingest.append(prepared).await });
-                task.await
-                    .unwrap_or(Err(AppendError::Closed))
-                    .map_err(IngestError::from)
+                task.await.unwrap_or(Err(AppendError::Closed)).map_err(IngestError::from)
             }
             Step::Known(answer, record) => {
                 // The retry's line in the ledger. The client has its promise already and need not wait for the sync.
@@ -144,11 +137,7 @@ impl Ingest {
                 actix_web::rt::spawn(async move { spool.append(record).await });
                 Ok(answer)
             }
-            Step::Wait(first) => first
-                .await
-                .ok()
-                .flatten()
-                .ok_or(IngestError::Spool(AppendError::Sync)),
+            Step::Wait(first) => first.await.ok().flatten().ok_or(IngestError::Spool(AppendError::Sync)),
         }
     }
 
@@ -168,11 +157,7 @@ impl Ingest {
             }
             Known::Pending(first) => return Ok(Step::Wait(first)),
         }
-        let reserved = Reserved {
-            seen: &self.seen,
-            id: Some(id),
-            now_ms,
-        };
+        let reserved = Reserved { seen: &self.seen, id: Some(id), now_ms };
         let open = self.keyring.open_days(now_ms)?;
         let offsets = self.offsets(now_ms);
         let rules = Rules {
@@ -180,45 +165,21 @@ impl Ingest {
             region: &self.settings.region,
             future_tolerance_ms: self.settings.future_tolerance_ms,
         };
-        let arrival = Arrival {
-            at_ms: now_ms,
-            offsets: &offsets.1,
-            open_days: &open.days,
-            opted_out,
-        };
+        let arrival = Arrival { at_ms: now_ms, offsets: &offsets.1, open_days: &open.days, opted_out };
         let anonymised = anonymise(&report, rules, arrival, &mut rand::rng())?;
         let lines = Lines::of(app, &anonymised);
         Metric::EventsReceived.add(u64::from(anonymised.received));
         Metric::EventsAccepted.add(u64::from(anonymised.accepted));
         Metric::EventsRefused.add(anonymised.refused.len() as u64);
-        let answer = Answer {
-            accepted: anonymised.accepted,
-            refused: anonymised.refused,
-        };
-        let record = record::write(
-            &anonymised.rows.usage,
-            &anonymised.rows.places,
-            lines.bytes(),
-            Some((id, &answer)),
-        );
+        let answer = Answer { accepted: anonymised.accepted, refused: anonymised.refused };
+        let record =
+            record::write(&anonymised.rows.usage, &anonymised.rows.places, lines.bytes(), Some((id, &answer)));
         reserved.keep();
-        Ok(Step::Append(Prepared {
-            record,
-            answer,
-            report: id,
-            now_ms,
-            open,
-        }))
+        Ok(Step::Append(Prepared { record, answer, report: id, now_ms, open }))
     }
 
     async fn append(&self, prepared: Prepared) -> Result<Answer, AppendError> {
-        let Prepared {
-            record,
-            answer,
-            report,
-            now_ms,
-            open,
-        } = prepared;
+        let Prepared { record, answer, report, now_ms, open } = prepared;
         let appended = self.spool.append(record).await;
         drop(open);
         match appended {

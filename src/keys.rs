@@ -96,11 +96,7 @@ impl Keyring {
     /// Where either cannot be read, or a file is no key.
     pub fn open(folder: &Path, record: &Path, zone: Zone, grace_ms: i64) -> Result<Keyring, KeyError> {
         let in_folder = |error| KeyError::Folder(folder.into(), error);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(in_folder)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(in_folder)?;
         let metadata = fs::symlink_metadata(folder).map_err(in_folder)?;
         let mine = metadata.uid() == rustix::process::geteuid().as_raw();
         if !metadata.is_dir() || !mine || metadata.mode() & 0o077 != 0 {
@@ -115,15 +111,9 @@ impl Keyring {
             state: Mutex::default(),
             open: ArcSwapOption::empty(),
         };
-        let mut state = State {
-            records: keyring.read_record()?,
-            ..State::default()
-        };
+        let mut state = State { records: keyring.read_record()?, ..State::default() };
         for day in keyring.days_on_disk()? {
-            let destroyed = state
-                .records
-                .get(&day)
-                .is_some_and(|record| record.destroyed_at.is_some());
+            let destroyed = state.records.get(&day).is_some_and(|record| record.destroyed_at.is_some());
             if destroyed {
                 // Recorded as destroyed, but the process ended before the file was gone.
                 keyring.erase(day)?;
@@ -144,11 +134,7 @@ impl Keyring {
         }
         let path = fs::canonicalize(data).unwrap_or_else(|_| data.into());
         let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-        shm.join(format!(
-            "tuman-{}-{}",
-            rustix::process::geteuid().as_raw(),
-            hex::encode(&digest[..6])
-        ))
+        shm.join(format!("tuman-{}-{}", rustix::process::geteuid().as_raw(), hex::encode(&digest[..6])))
     }
 
     /// The days that take events now; today's key is made if it is the first time.
@@ -205,11 +191,7 @@ impl Keyring {
     /// Where the file cannot be erased or the record not be written.
     pub fn destroy(&self, day: Day, now_ms: i64) -> Result<(), KeyError> {
         let mut state = self.state();
-        if state
-            .records
-            .get(&day)
-            .is_some_and(|record| record.destroyed_at.is_some())
-        {
+        if state.records.get(&day).is_some_and(|record| record.destroyed_at.is_some()) {
             return self.erase(day);
         }
         let at = timestamp(now_ms);
@@ -272,11 +254,7 @@ impl Keyring {
             // Holds for no moment: whoever asks next makes today's key.
             until_ms = from_ms;
         }
-        let open = Arc::new(OpenDays {
-            days,
-            until_ms,
-            from_ms,
-        });
+        let open = Arc::new(OpenDays { days, until_ms, from_ms });
         self.open.store(Some(open.clone()));
         open
     }
@@ -285,32 +263,19 @@ impl Keyring {
         if state.tokenisers.contains_key(&day) {
             return Ok(());
         }
-        if state
-            .records
-            .get(&day)
-            .is_some_and(|record| record.destroyed_at.is_some())
-        {
+        if state.records.get(&day).is_some_and(|record| record.destroyed_at.is_some()) {
             return Err(KeyError::Destroyed(date_of(day)));
         }
         let mut random = Zeroizing::new([0_u8; 40]);
-        rand::rngs::SysRng
-            .try_fill_bytes(random.as_mut_slice())
-            .map_err(|_| KeyError::Randomness)?;
+        rand::rngs::SysRng.try_fill_bytes(random.as_mut_slice()).map_err(|_| KeyError::Randomness)?;
         let mut key = Zeroizing::new([0_u8; 32]);
         key.copy_from_slice(&random[..32]);
         let name = hex::encode(&random[32..]);
-        let record = KeyRecord {
-            day: date_of(day),
-            name,
-            created_at: timestamp(now_ms),
-            destroyed_at: None,
-        };
+        let record = KeyRecord { day: date_of(day), name, created_at: timestamp(now_ms), destroyed_at: None };
         self.write_key(day, &key)?;
         self.write_record(&record)?;
         state.records.insert(day, record);
-        state
-            .tokenisers
-            .insert(day, Arc::new(Tokeniser::new(&DayKey::take(&mut key))));
+        state.tokenisers.insert(day, Arc::new(Tokeniser::new(&DayKey::take(&mut key))));
         Ok(())
     }
 
@@ -323,10 +288,7 @@ impl Keyring {
         let mut days = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(in_folder)? {
             let name = entry.map_err(in_folder)?.file_name();
-            let date = name
-                .to_str()
-                .and_then(|name| name.strip_suffix(".key"))
-                .and_then(|date| date.parse().ok());
+            let date = name.to_str().and_then(|name| name.strip_suffix(".key")).and_then(|date| date.parse().ok());
             if let Some(date) = date {
                 days.push(day_of(date));
             }
@@ -336,8 +298,7 @@ impl Keyring {
 
     fn read_key(&self, day: Day) -> Result<Tokeniser, KeyError> {
         let file = self.key_file(day);
-        let bytes =
-            Zeroizing::new(fs::read(&file).map_err(|error| KeyError::Folder(self.folder.clone(), error))?);
+        let bytes = Zeroizing::new(fs::read(&file).map_err(|error| KeyError::Folder(self.folder.clone(), error))?);
         let mut key = Zeroizing::new([0_u8; 32]);
         if bytes.len() != key.len() {
             return Err(KeyError::NotAKey(self.folder.clone()));
@@ -349,36 +310,22 @@ impl Keyring {
     fn write_key(&self, day: Day, key: &[u8; 32]) -> Result<(), KeyError> {
         let in_folder = |error| KeyError::Folder(self.folder.clone(), error);
         let (file, fresh) = (self.key_file(day), self.folder.join("fresh"));
-        let mut out = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)
-            .map_err(in_folder)?;
-        out.write_all(key)
-            .and_then(|()| out.sync_all())
-            .map_err(in_folder)?;
+        let mut out =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(in_folder)?;
+        out.write_all(key).and_then(|()| out.sync_all()).map_err(in_folder)?;
         // Renamed when whole: a crash never leaves half a key under a day's name.
-        fs::rename(&fresh, &file)
-            .and_then(|()| sync_folder(&self.folder))
-            .map_err(in_folder)
+        fs::rename(&fresh, &file).and_then(|()| sync_folder(&self.folder)).map_err(in_folder)
     }
 
     fn erase(&self, day: Day) -> Result<(), KeyError> {
         let in_folder = |error| KeyError::Folder(self.folder.clone(), error);
         let file = self.key_file(day);
         match OpenOptions::new().write(true).open(&file) {
-            Ok(mut out) => out
-                .write_all(&[0; 32])
-                .and_then(|()| out.sync_all())
-                .map_err(in_folder)?,
+            Ok(mut out) => out.write_all(&[0; 32]).and_then(|()| out.sync_all()).map_err(in_folder)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(in_folder(error)),
         }
-        fs::remove_file(&file)
-            .and_then(|()| sync_folder(&self.folder))
-            .map_err(in_folder)
+        fs::remove_file(&file).and_then(|()| sync_folder(&self.folder)).map_err(in_folder)
     }
 
     fn read_record(&self) -> Result<BTreeMap<Day, KeyRecord>, KeyError> {
@@ -388,9 +335,7 @@ impl Keyring {
             Err(error) => return Err(KeyError::Record(self.record.clone(), error)),
         };
         // A later line of a day stands over an earlier one. A torn last line was never acted on.
-        let records = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<KeyRecord>(line).ok());
+        let records = text.lines().filter_map(|line| serde_json::from_str::<KeyRecord>(line).ok());
         Ok(records.map(|record| (day_of(record.day), record)).collect())
     }
 
@@ -400,12 +345,7 @@ impl Keyring {
         // A leading newline closes a line that a crash tore.
         line.insert(0, b'\n');
         line.push(b'\n');
-        let mut out = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&self.record)
-            .map_err(wrong)?;
+        let mut out = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.record).map_err(wrong)?;
         out.write_all(&line).and_then(|()| out.sync_all()).map_err(wrong)
     }
 }
@@ -424,23 +364,11 @@ mod tests {
 
     fn keyring(folder: &Path) -> Keyring {
         let zone = Zone::named("Asia/Almaty").unwrap();
-        Keyring::open(
-            &folder.join("keys"),
-            &folder.join("keys.jsonl"),
-            zone,
-            6 * HOUR_MS,
-        )
-        .unwrap()
+        Keyring::open(&folder.join("keys"), &folder.join("keys.jsonl"), zone, 6 * HOUR_MS).unwrap()
     }
 
     fn open(keyring: &Keyring, now: i64) -> Vec<String> {
-        keyring
-            .open_days(now)
-            .unwrap()
-            .days
-            .iter()
-            .map(|(day, _)| date_of(*day).to_string())
-            .collect()
+        keyring.open_days(now).unwrap().days.iter().map(|(day, _)| date_of(*day).to_string()).collect()
     }
 
     #[test]
@@ -449,10 +377,7 @@ mod tests {
         let keyring = keyring(folder.path());
         assert_eq!(open(&keyring, NOON), ["2026-10-05"]);
         assert_eq!(open(&keyring, NOON + 13 * HOUR_MS), ["2026-10-05", "2026-10-06"]);
-        assert_eq!(
-            open(&keyring, NOON + 18 * HOUR_MS - 1),
-            ["2026-10-05", "2026-10-06"]
-        );
+        assert_eq!(open(&keyring, NOON + 18 * HOUR_MS - 1), ["2026-10-05", "2026-10-06"]);
         assert_eq!(open(&keyring, NOON + 18 * HOUR_MS), ["2026-10-06"]);
     }
 
@@ -460,15 +385,11 @@ mod tests {
     fn a_restart_keeps_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let token = |keyring: &Keyring| {
-            let id = tuman_privacy::identifier::canonicalise(
-                tuman_privacy::identifier::Kind::Imei,
-                "490154203237518",
-            )
-            .unwrap();
+            let id =
+                tuman_privacy::identifier::canonicalise(tuman_privacy::identifier::Kind::Imei, "490154203237518")
+                    .unwrap();
             let open = keyring.open_days(NOON).unwrap();
-            open.days[0]
-                .1
-                .token("a", tuman_privacy::token::Purpose::Usage, &id)
+            open.days[0].1.token("a", tuman_privacy::token::Purpose::Usage, &id)
         };
         let first = token(&keyring(folder.path()));
         assert!(first == token(&keyring(folder.path())));
@@ -525,9 +446,6 @@ mod tests {
         fs::create_dir(&keys).unwrap();
         fs::set_permissions(&keys, fs::Permissions::from_mode(0o755)).unwrap();
         let zone = Zone::named("Asia/Almaty").unwrap();
-        assert!(matches!(
-            Keyring::open(&keys, &folder.path().join("r"), zone, 0),
-            Err(KeyError::Folder(..))
-        ));
+        assert!(matches!(Keyring::open(&keys, &folder.path().join("r"), zone, 0), Err(KeyError::Folder(..))));
     }
 }

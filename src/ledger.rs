@@ -84,9 +84,7 @@ impl Account {
 
     /// What is booked under outcomes that begin with `prefix`, by the rest of their names.
     pub fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, i64)> {
-        self.0
-            .iter()
-            .filter_map(move |(outcome, n)| Some((outcome.strip_prefix(prefix)?, *n)))
+        self.0.iter().filter_map(move |(outcome, n)| Some((outcome.strip_prefix(prefix)?, *n)))
     }
 
     /// Received less stored, duplicate and refused: zero, always.
@@ -114,12 +112,7 @@ impl Account {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn accounts(
-    store: &dyn Store,
-    app: &str,
-    from: Date,
-    to: Date,
-) -> Result<BTreeMap<Date, Account>, StoreError> {
+pub fn accounts(store: &dyn Store, app: &str, from: Date, to: Date) -> Result<BTreeMap<Date, Account>, StoreError> {
     #[derive(Deserialize)]
     struct Row {
         day: Date,
@@ -133,11 +126,7 @@ pub fn accounts(
     let rows: Vec<Row> = store.rows(&statement.bind("app", app).bind("from", from).bind("to", to))?;
     let mut accounts: BTreeMap<Date, Account> = BTreeMap::new();
     for row in rows {
-        accounts
-            .entry(row.day)
-            .or_default()
-            .0
-            .insert(row.outcome, row.total);
+        accounts.entry(row.day).or_default().0.insert(row.outcome, row.total);
     }
     Ok(accounts)
 }

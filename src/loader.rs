@@ -54,13 +54,7 @@ impl Loader {
     /// A loader between a spool and a store.
     #[must_use]
     pub fn new(spool: Spool, store: Arc<dyn Store>, seen: Arc<Seen>, clock: Arc<dyn Clock>) -> Loader {
-        Loader {
-            spool,
-            store,
-            seen,
-            clock,
-            loaded: watch::Sender::new(SegmentId::BEFORE_ALL),
-        }
+        Loader { spool, store, seen, clock, loaded: watch::Sender::new(SegmentId::BEFORE_ALL) }
     }
 
     /// Loads segments as they are sealed, until the spool is closed.
@@ -106,10 +100,7 @@ impl Loader {
         let now_ms = self.clock.now_ms();
         for id in self.spool.sealed() {
             let segment = self.spool.read(id)?;
-            for (report, answer) in segment
-                .records()
-                .filter_map(|bytes| record::read(bytes)?.answered)
-            {
+            for (report, answer) in segment.records().filter_map(|bytes| record::read(bytes)?.answered) {
                 self.seen.recover(report, answer, now_ms);
             }
         }
@@ -118,9 +109,7 @@ impl Loader {
 
     async fn load_on_a_thread(self: &Arc<Self>, id: SegmentId) -> Result<(), LoadError> {
         let loader = self.clone();
-        tokio::task::spawn_blocking(move || loader.load(id))
-            .await
-            .map_err(|_| LoadError::Stopped)?
+        tokio::task::spawn_blocking(move || loader.load(id)).await.map_err(|_| LoadError::Stopped)?
     }
 
     fn load(&self, id: SegmentId) -> Result<(), LoadError> {
@@ -166,10 +155,7 @@ struct Contents {
 
 impl Contents {
     fn of(segment: &Segment) -> Contents {
-        let mut contents = Contents {
-            corrupt: segment.corrupt(),
-            ..Contents::default()
-        };
+        let mut contents = Contents { corrupt: segment.corrupt(), ..Contents::default() };
         let (mut usage, mut places) = (Vec::new(), Vec::new());
         for bytes in segment.records() {
             let Some(record) = record::read(bytes) else {

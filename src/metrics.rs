@@ -104,71 +104,29 @@ impl Metric {
 
     fn declaration(self) -> (&'static str, Kind, &'static str) {
         match self {
-            Metric::EventsReceived => (
-                "tuman_events_received_total",
-                Kind::Counter,
-                "Events in reports that were read",
-            ),
-            Metric::EventsAccepted => (
-                "tuman_events_accepted_total",
-                Kind::Counter,
-                "Events that left a row",
-            ),
+            Metric::EventsReceived => {
+                ("tuman_events_received_total", Kind::Counter, "Events in reports that were read")
+            }
+            Metric::EventsAccepted => ("tuman_events_accepted_total", Kind::Counter, "Events that left a row"),
             Metric::EventsRefused => ("tuman_events_refused_total", Kind::Counter, "Events refused"),
-            Metric::EventsDuplicate => (
-                "tuman_events_duplicate_total",
-                Kind::Counter,
-                "Events of known reports",
-            ),
-            Metric::ReportsAccepted => (
-                "tuman_reports_accepted_total",
-                Kind::Counter,
-                "Reports answered 202",
-            ),
-            Metric::ReportsRejected => (
-                "tuman_reports_rejected_total",
-                Kind::Counter,
-                "Reports answered with a 4xx",
-            ),
-            Metric::ReportsFailed => (
-                "tuman_reports_failed_total",
-                Kind::Counter,
-                "Reports answered with a 5xx",
-            ),
-            Metric::SegmentsLoaded => (
-                "tuman_segments_loaded_total",
-                Kind::Counter,
-                "Segments loaded into the store",
-            ),
-            Metric::RowsLoaded => (
-                "tuman_rows_loaded_total",
-                Kind::Counter,
-                "Rows loaded into the store",
-            ),
-            Metric::LoadFailures => (
-                "tuman_load_failures_total",
-                Kind::Counter,
-                "Failed attempts to load a segment",
-            ),
-            Metric::RecordsCorrupt => (
-                "tuman_records_corrupt_total",
-                Kind::Counter,
-                "Records set aside as corrupt",
-            ),
+            Metric::EventsDuplicate => ("tuman_events_duplicate_total", Kind::Counter, "Events of known reports"),
+            Metric::ReportsAccepted => ("tuman_reports_accepted_total", Kind::Counter, "Reports answered 202"),
+            Metric::ReportsRejected => ("tuman_reports_rejected_total", Kind::Counter, "Reports answered with a 4xx"),
+            Metric::ReportsFailed => ("tuman_reports_failed_total", Kind::Counter, "Reports answered with a 5xx"),
+            Metric::SegmentsLoaded => {
+                ("tuman_segments_loaded_total", Kind::Counter, "Segments loaded into the store")
+            }
+            Metric::RowsLoaded => ("tuman_rows_loaded_total", Kind::Counter, "Rows loaded into the store"),
+            Metric::LoadFailures => ("tuman_load_failures_total", Kind::Counter, "Failed attempts to load a segment"),
+            Metric::RecordsCorrupt => ("tuman_records_corrupt_total", Kind::Counter, "Records set aside as corrupt"),
             Metric::DaysSealed => ("tuman_days_sealed_total", Kind::Counter, "Days sealed"),
             Metric::SpoolBytes => ("tuman_spool_bytes", Kind::Gauge, "Bytes in the spool"),
             Metric::SpoolSegments => ("tuman_spool_segments", Kind::Gauge, "Segments in the spool"),
-            Metric::SpoolAge => (
-                "tuman_spool_age_seconds",
-                Kind::Gauge,
-                "Age of the oldest segment",
-            ),
+            Metric::SpoolAge => ("tuman_spool_age_seconds", Kind::Gauge, "Age of the oldest segment"),
             Metric::ReportsRemembered => ("tuman_reports_remembered", Kind::Gauge, "Report ids remembered"),
-            Metric::CollectSeconds => (
-                "tuman_collect_seconds",
-                Kind::Histogram,
-                "From a report's last byte to its answer",
-            ),
+            Metric::CollectSeconds => {
+                ("tuman_collect_seconds", Kind::Histogram, "From a report's last byte to its answer")
+            }
             Metric::LoadSeconds => ("tuman_load_seconds", Kind::Histogram, "Loading of a segment"),
             Metric::SealSeconds => ("tuman_seal_seconds", Kind::Histogram, "Sealing of a day"),
         }
@@ -180,15 +138,9 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     RECORDER
         .get_or_init(|| {
-            let buckets = [
-                0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-                60.0,
-            ];
-            let handle = PrometheusBuilder::new()
-                .set_buckets(&buckets)
-                .ok()?
-                .install_recorder()
-                .ok()?;
+            let buckets =
+                [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+            let handle = PrometheusBuilder::new().set_buckets(&buckets).ok()?.install_recorder().ok()?;
             for metric in Metric::ALL {
                 let (name, kind, what) = metric.declaration();
                 match kind {

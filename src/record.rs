@@ -25,12 +25,7 @@ pub struct Record<'a> {
 
 /// Writes a record.
 #[must_use]
-pub fn write(
-    usage: &[u8],
-    places: &[u8],
-    ledger: &[u8],
-    answered: Option<(Fingerprint, &Answer)>,
-) -> Vec<u8> {
+pub fn write(usage: &[u8], places: &[u8], ledger: &[u8], answered: Option<(Fingerprint, &Answer)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(usage.len() + places.len() + ledger.len() + 64);
     out.push(VERSION);
     section(&mut out, |out| out.extend_from_slice(usage));
@@ -63,12 +58,7 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
         None => None,
         Some((fingerprint, answer)) => Some((Fingerprint(*fingerprint), Answer::read(answer)?.0)),
     };
-    Some(Record {
-        usage,
-        places,
-        ledger,
-        answered,
-    })
+    Some(Record { usage, places, ledger, answered })
 }
 
 fn section(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {

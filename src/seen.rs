@@ -61,18 +61,11 @@ impl Seen {
     /// Where the folder cannot be made or read.
     pub fn open(folder: &Path, most: usize, now_ms: i64) -> io::Result<Seen> {
         fs::create_dir_all(folder)?;
-        let seen = Seen {
-            folder: folder.into(),
-            most,
-            state: Mutex::default(),
-        };
+        let seen = Seen { folder: folder.into(), most, state: Mutex::default() };
         let oldest = hour(now_ms - REMEMBERED_MS);
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            let Some(hour) = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .and_then(|stem| stem.parse().ok())
+            let Some(hour) = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok())
             else {
                 continue;
             };
@@ -89,10 +82,7 @@ impl Seen {
             if !rest.is_empty() {
                 // A crash tore the last entry; its segment is still in the spool.
                 let whole = bytes.len() - rest.len();
-                OpenOptions::new()
-                    .write(true)
-                    .open(&path)?
-                    .set_len(whole as u64)?;
+                OpenOptions::new().write(true).open(&path)?.set_len(whole as u64)?;
             }
         }
         Ok(seen)
@@ -171,20 +161,13 @@ impl Seen {
         let oldest = hour(now_ms - REMEMBERED_MS);
         {
             let mut state = self.state();
-            while state
-                .hours
-                .first_key_value()
-                .is_some_and(|(hour, _)| *hour < oldest)
-            {
+            while state.hours.first_key_value().is_some_and(|(hour, _)| *hour < oldest) {
                 forget_oldest_hour(&mut state);
             }
         }
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            let hour = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .and_then(|stem| stem.parse::<i64>().ok());
+            let hour = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<i64>().ok());
             if hour.is_some_and(|hour| hour < oldest) {
                 fs::remove_file(path)?;
             }
@@ -251,10 +234,7 @@ mod tests {
     const NOW: i64 = 1_791_183_600_000;
 
     fn answer(accepted: u32) -> Answer {
-        Answer {
-            accepted,
-            refused: Vec::new(),
-        }
+        Answer { accepted, refused: Vec::new() }
     }
 
     #[actix_web::test]
@@ -263,9 +243,7 @@ mod tests {
         let seen = Seen::open(folder.path(), 10, NOW).unwrap();
         let report = Fingerprint([1; 16]);
         assert!(matches!(seen.begin(report), Known::New));
-        let Known::Pending(second) = seen.begin(report) else {
-            unreachable!("it is pending")
-        };
+        let Known::Pending(second) = seen.begin(report) else { unreachable!("it is pending") };
         seen.settle(report, Some(&answer(3)), NOW);
         assert_eq!(second.await.unwrap(), Some(answer(3)));
         assert!(matches!(seen.begin(report), Known::Answered(first) if first == answer(3)));
@@ -277,9 +255,7 @@ mod tests {
         let seen = Seen::open(folder.path(), 10, NOW).unwrap();
         let report = Fingerprint([1; 16]);
         seen.begin(report);
-        let Known::Pending(second) = seen.begin(report) else {
-            unreachable!("it is pending")
-        };
+        let Known::Pending(second) = seen.begin(report) else { unreachable!("it is pending") };
         seen.settle(report, None, NOW);
         assert_eq!(second.await.unwrap(), None);
         assert!(matches!(seen.begin(report), Known::New));
@@ -293,12 +269,7 @@ mod tests {
         seen.keep(&[(report, answer(3))], NOW).unwrap();
         // A torn entry after it costs nothing.
         let path = folder.path().join(format!("{}.seen", hour(NOW)));
-        OpenOptions::new()
-            .append(true)
-            .open(path)
-            .unwrap()
-            .write_all(&[9; 18])
-            .unwrap();
+        OpenOptions::new().append(true).open(path).unwrap().write_all(&[9; 18]).unwrap();
         let known = |now| Seen::open(folder.path(), 10, now).unwrap().len();
         assert_eq!(known(NOW), 1);
         assert_eq!(known(NOW + REMEMBERED_MS), 1);

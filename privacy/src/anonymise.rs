@@ -102,10 +102,7 @@ pub fn anonymise(
 
     // 4. The device, coarsened.
     let facets = facets(&report.device);
-    let version = report
-        .app_version
-        .text()
-        .map_or(0, |text| rules.catalogue.version(text));
+    let version = report.app_version.text().map_or(0, |text| rules.catalogue.version(text));
 
     // 5. The day of arrival, and how wrong the device's clock is.
     let arrived = arrival.offsets.local(arrival.at_ms.div_euclid(1_000)).day;
@@ -115,24 +112,11 @@ pub fn anonymise(
     let clock_error_ms = arrival.at_ms.saturating_sub(required.sent_at_ms);
 
     // 6. Every event on its own: name, time, place, properties.
-    let mut tokens = Tokens {
-        app: rules.catalogue.app(),
-        identifier,
-        days: arrival.open_days,
-        known: Vec::new(),
-    };
+    let mut tokens = Tokens { app: rules.catalogue.app(), identifier, days: arrival.open_days, known: Vec::new() };
     let mut kept = Kept::default();
     let mut refused = Vec::new();
     for (index, event) in (0_u32..).zip(required.events) {
-        let context = EventContext {
-            rules,
-            arrival,
-            arrived,
-            clock_error_ms,
-            granted,
-            facets,
-            version,
-        };
+        let context = EventContext { rules, arrival, arrived, clock_error_ms, granted, facets, version };
         if let Err(reason) = take(report, event, &context, &mut tokens, &mut kept, &mut notes) {
             refused.push((index, reason));
         }
@@ -144,14 +128,7 @@ pub fn anonymise(
     // 8. Shuffled and encoded: no order, no report id, no time of arrival.
     let received = u32::try_from(required.events.len()).unwrap_or(u32::MAX);
     let accepted = received - u32::try_from(refused.len()).unwrap_or(received);
-    Ok(Anonymised {
-        day: arrived,
-        received,
-        accepted,
-        refused,
-        notes,
-        rows: encode(kept.events, kept.places, rng),
-    })
+    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows: encode(kept.events, kept.places, rng) })
 }
 
 struct Required<'r, 'a> {
@@ -161,11 +138,7 @@ struct Required<'r, 'a> {
 }
 
 fn required<'r, 'a>(report: &'r Report<'a>) -> Result<Required<'r, 'a>, Rejection> {
-    let sent_at = report
-        .sent_at
-        .text()
-        .and_then(parse_ms)
-        .ok_or(Rejection::Field("/sent_at"))?;
+    let sent_at = report.sent_at.text().and_then(parse_ms).ok_or(Rejection::Field("/sent_at"))?;
     let consent = report.consent.as_ref().ok_or(Rejection::Field("/consent"))?;
     if consent.usage.bool().is_none() && !consent.usage.is_absent() {
         return Err(Rejection::Field("/consent/usage"));
@@ -174,11 +147,7 @@ fn required<'r, 'a>(report: &'r Report<'a>) -> Result<Required<'r, 'a>, Rejectio
         return Err(Rejection::Field("/consent/location"));
     }
     let events = report.events.as_deref().ok_or(Rejection::Field("/events"))?;
-    Ok(Required {
-        sent_at_ms: sent_at,
-        consent,
-        events,
-    })
+    Ok(Required { sent_at_ms: sent_at, consent, events })
 }
 
 /// What may be kept, or why every event of the report is refused.
@@ -192,10 +161,8 @@ fn granted(consent: &Consent<'_>, catalogue: &Catalogue, opted_out: bool) -> Res
     let Some(asked) = catalogue.policy(policy) else {
         return Ok(Err(Refusal::UnknownPolicy));
     };
-    let given = Purposes {
-        usage: consent.usage.bool().unwrap_or(false),
-        location: consent.location.bool().unwrap_or(false),
-    };
+    let given =
+        Purposes { usage: consent.usage.bool().unwrap_or(false), location: consent.location.bool().unwrap_or(false) };
     let purposes = given.and(asked);
     if purposes == Purposes::default() {
         return Ok(Err(Refusal::NoConsent));
@@ -206,11 +173,7 @@ fn granted(consent: &Consent<'_>, catalogue: &Catalogue, opted_out: bool) -> Res
 fn identify(report: &Report<'_>) -> Result<Option<Canonical>, Rejection> {
     let mut ids = Vec::with_capacity(report.device.ids.len());
     for id in &report.device.ids {
-        let kind = id
-            .kind
-            .text()
-            .and_then(Kind::from_name)
-            .ok_or(Rejection::Field("/device/ids/kind"))?;
+        let kind = id.kind.text().and_then(Kind::from_name).ok_or(Rejection::Field("/device/ids/kind"))?;
         let value = id.value.text().ok_or(Rejection::Field("/device/ids/value"))?;
         ids.push((kind, value));
     }
@@ -326,13 +289,7 @@ fn when(event: &Event<'_>, context: &EventContext<'_>) -> Result<(LocalHour, boo
     if context.arrival.open_days.iter().any(|(day, _)| *day == local.day) {
         return Ok((local, false));
     }
-    Ok((
-        LocalHour {
-            day: context.arrived,
-            hour: local.hour,
-        },
-        true,
-    ))
+    Ok((LocalHour { day: context.arrived, hour: local.hour }, true))
 }
 
 fn place(
@@ -356,20 +313,11 @@ fn place(
         notes.add(Note::PlaceWithoutToken, 1);
         return None;
     };
-    Some(AnonymousPlace {
-        day,
-        app: context.rules.catalogue.app_code(),
-        token,
-        cell,
-        n: 1,
-    })
+    Some(AnonymousPlace { day, app: context.rules.catalogue.app_code(), token, cell, n: 1 })
 }
 
 fn add_place(places: &mut Vec<AnonymousPlace>, place: AnonymousPlace) {
-    match places
-        .iter_mut()
-        .find(|known| known.day == place.day && known.cell == place.cell)
-    {
+    match places.iter_mut().find(|known| known.day == place.day && known.cell == place.cell) {
         Some(known) => known.n = known.n.saturating_add(1),
         None => places.push(place),
     }
@@ -385,10 +333,7 @@ fn properties(
     let mut codes = Vec::with_capacity(reported.len());
     for (key, value) in reported {
         let Some(property) = declared.property(key.as_str()) else {
-            notes.add(
-                dropped(&[Some(key.as_str()), value.text()], Note::UndeclaredProperty),
-                1,
-            );
+            notes.add(dropped(&[Some(key.as_str()), value.text()], Note::UndeclaredProperty), 1);
             continue;
         };
         match property.code(value) {
@@ -404,11 +349,7 @@ fn properties(
 
 /// The note for something dropped: personal data where a detector sees some, else `otherwise`.
 fn dropped(texts: &[Option<&str>], otherwise: Note) -> Note {
-    if texts.iter().flatten().any(|text| detect(text).is_some()) {
-        Note::PersonalData
-    } else {
-        otherwise
-    }
+    if texts.iter().flatten().any(|text| detect(text).is_some()) { Note::PersonalData } else { otherwise }
 }
 
 /// Flags belong to the day on which the report begins: a report holds the events of one local day.
@@ -436,9 +377,7 @@ fn mark_first_use(activity: &Activity<'_>, events: &mut [AnonymousEvent]) {
     let age = installed
         .and_then(|installed| week(first_day).checked_sub(installed))
         .map_or(INSTALL_WEEK_UNKNOWN, |weeks| {
-            u8::try_from(weeks)
-                .unwrap_or(INSTALL_WEEK_OLDER)
-                .min(INSTALL_WEEK_OLDER)
+            u8::try_from(weeks).unwrap_or(INSTALL_WEEK_OLDER).min(INSTALL_WEEK_OLDER)
         });
     for event in events.iter_mut().filter(|event| event.when.day == first_day) {
         event.flags.0 |= flags;

@@ -22,10 +22,7 @@ pub struct Purposes {
 
 impl Purposes {
     pub(crate) fn and(self, other: Purposes) -> Purposes {
-        Purposes {
-            usage: self.usage && other.usage,
-            location: self.location && other.location,
-        }
+        Purposes { usage: self.usage && other.usage, location: self.location && other.location }
     }
 }
 
@@ -102,10 +99,7 @@ pub(crate) struct Event {
 
 impl Event {
     pub(crate) fn property(&self, key: &str) -> Option<&Property> {
-        self.properties
-            .iter()
-            .find(|(name, _)| &**name == key)
-            .map(|(_, property)| property)
+        self.properties.iter().find(|(name, _)| &**name == key).map(|(_, property)| property)
     }
 }
 
@@ -123,16 +117,8 @@ impl Catalogue {
             .iter()
             .map(|version| (version.as_str().into(), code(Sort::Version, version)))
             .collect();
-        distinct(
-            "version",
-            versions.iter().map(|(name, code)| (name.to_string(), *code)),
-            &mut errors,
-        );
-        distinct(
-            "event",
-            events.iter().map(|event| (event.name.to_string(), event.code)),
-            &mut errors,
-        );
+        distinct("version", versions.iter().map(|(name, code)| (name.to_string(), *code)), &mut errors);
+        distinct("event", events.iter().map(|event| (event.name.to_string(), event.code)), &mut errors);
         for event in &declaration.events {
             look_for_personal_data("event", &event.name, &mut errors);
             let mut values = Vec::new();
@@ -155,11 +141,7 @@ impl Catalogue {
             app: declaration.app.as_str().into(),
             app_code: code(Sort::App, &declaration.app),
             versions,
-            policies: declaration
-                .policies
-                .iter()
-                .map(|(name, purposes)| (name.as_str().into(), *purposes))
-                .collect(),
+            policies: declaration.policies.iter().map(|(name, purposes)| (name.as_str().into(), *purposes)).collect(),
             events,
         })
     }
@@ -177,25 +159,16 @@ impl Catalogue {
     }
 
     pub(crate) fn event(&self, name: &str) -> Option<&Event> {
-        let index = self
-            .events
-            .binary_search_by(|event| (*event.name).cmp(name))
-            .ok()?;
+        let index = self.events.binary_search_by(|event| (*event.name).cmp(name)).ok()?;
         self.events.get(index)
     }
 
     pub(crate) fn version(&self, name: &str) -> u32 {
-        self.versions
-            .iter()
-            .find(|(version, _)| &**version == name)
-            .map_or(0, |(_, code)| *code)
+        self.versions.iter().find(|(version, _)| &**version == name).map_or(0, |(_, code)| *code)
     }
 
     pub(crate) fn policy(&self, version: &str) -> Option<Purposes> {
-        self.policies
-            .iter()
-            .find(|(name, _)| &**name == version)
-            .map(|(_, purposes)| *purposes)
+        self.policies.iter().find(|(name, _)| &**name == version).map(|(_, purposes)| *purposes)
     }
 }
 
@@ -211,11 +184,7 @@ fn compile_event(event: &EventDeclaration) -> Event {
     }
 }
 
-fn distinct(
-    what: &'static str,
-    names: impl Iterator<Item = (String, u32)>,
-    errors: &mut Vec<DeclarationError>,
-) {
+fn distinct(what: &'static str, names: impl Iterator<Item = (String, u32)>, errors: &mut Vec<DeclarationError>) {
     let mut seen: Vec<(u32, String)> = names.map(|(name, code)| (code, name)).collect();
     seen.sort();
     for pair in seen.windows(2) {
@@ -223,15 +192,9 @@ fn distinct(
             && code == next
         {
             errors.push(if first == second {
-                DeclarationError::Twice {
-                    what,
-                    name: first.clone(),
-                }
+                DeclarationError::Twice { what, name: first.clone() }
             } else {
-                DeclarationError::SharedCode {
-                    first: first.clone(),
-                    second: second.clone(),
-                }
+                DeclarationError::SharedCode { first: first.clone(), second: second.clone() }
             });
         }
     }
@@ -239,11 +202,7 @@ fn distinct(
 
 fn look_for_personal_data(what: &'static str, name: &str, errors: &mut Vec<DeclarationError>) {
     if let Some(detector) = detect(name) {
-        errors.push(DeclarationError::PersonalData {
-            what,
-            name: name.into(),
-            detector: detector.name(),
-        });
+        errors.push(DeclarationError::PersonalData { what, name: name.into(), detector: detector.name() });
     }
 }
 
@@ -254,10 +213,7 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_named_at_once() {
-        let twice = EventDeclaration {
-            name: "open".into(),
-            properties: vec![],
-        };
+        let twice = EventDeclaration { name: "open".into(), properties: vec![] };
         let declaration = Declaration {
             app: "kz.demo.app".into(),
             versions: vec!["1".into(), "1".into()],
@@ -273,17 +229,8 @@ mod tests {
         let declaration = Declaration {
             app: "a".into(),
             versions: vec!["1.0".into()],
-            policies: vec![(
-                "p".into(),
-                Purposes {
-                    usage: true,
-                    location: false,
-                },
-            )],
-            events: vec![EventDeclaration {
-                name: "open".into(),
-                properties: vec![],
-            }],
+            policies: vec![("p".into(), Purposes { usage: true, location: false })],
+            events: vec![EventDeclaration { name: "open".into(), properties: vec![] }],
         };
         let catalogue = Catalogue::compile(&declaration).unwrap();
         assert!(catalogue.event("open").is_some() && catalogue.event("close").is_none());

@@ -30,11 +30,7 @@ pub fn code(sort: Sort, name: &str) -> u32 {
         Sort::Version => "version",
         Sort::Property => "property",
     };
-    let digest = Sha256::new()
-        .chain_update(sort)
-        .chain_update([0])
-        .chain_update(name)
-        .finalize();
+    let digest = Sha256::new().chain_update(sort).chain_update([0]).chain_update(name).finalize();
     let mut first = [0; 4];
     first.copy_from_slice(digest.get(..4).unwrap_or(&[0; 4]));
     u32::from_be_bytes(first).max(1)

@@ -17,11 +17,7 @@ pub const USAGE_STRUCTURE: &str = "day Date, hour UInt8, app UInt32, event UInt3
 pub const PLACES_STRUCTURE: &str = "day Date, app UInt32, token UInt64, cell String, n UInt32";
 
 /// Shuffles and encodes the rows of a report.
-pub(crate) fn encode(
-    mut events: Vec<AnonymousEvent>,
-    mut places: Vec<AnonymousPlace>,
-    rng: &mut impl Rng,
-) -> Rows {
+pub(crate) fn encode(mut events: Vec<AnonymousEvent>, mut places: Vec<AnonymousPlace>, rng: &mut impl Rng) -> Rows {
     shuffle(&mut events, rng);
     shuffle(&mut places, rng);
     let mut rows = Rows::default();
@@ -101,17 +97,10 @@ fn leb128(mut value: usize, out: &mut Vec<u8>) {
 }
 
 fn count(counts: &mut Vec<RowCount>, day: Day) -> &mut RowCount {
-    let index = counts
-        .iter()
-        .position(|count| count.day == day)
-        .unwrap_or_else(|| {
-            counts.push(RowCount {
-                day,
-                usage: 0,
-                places: 0,
-            });
-            counts.len() - 1
-        });
+    let index = counts.iter().position(|count| count.day == day).unwrap_or_else(|| {
+        counts.push(RowCount { day, usage: 0, places: 0 });
+        counts.len() - 1
+    });
     &mut counts[index]
 }
 

@@ -21,12 +21,7 @@ const LONGEST_INPUT: usize = 64;
 const LONGEST_FORM: usize = 36;
 
 /// Default and test IMEIs that many devices carry: without meaning, whatever their check digit says.
-const JUNK_IMEI: [&[u8]; 4] = [
-    b"000000000000000",
-    b"004999010640000",
-    b"012345678912345",
-    b"358240051111110",
-];
+const JUNK_IMEI: [&[u8]; 4] = [b"000000000000000", b"004999010640000", b"012345678912345", b"358240051111110"];
 
 /// Android ids that many devices share: the one of a faulty Android 2.2, that of an emulator, and none at all.
 const JUNK_ANDROID_ID: [&[u8]; 3] = [b"9774d56d682e549c", b"0000000000000000", b"e21833235b6eef10"];
@@ -228,9 +223,7 @@ pub fn choose<'a>(ids: impl IntoIterator<Item = (Kind, &'a str)>) -> Result<Choi
             Err(Unusable::OptedOut) => decided = Some((kind, Choice::NoToken(NoToken::OptedOut))),
             Err(Unusable::Junk) => keep_first(&mut passed_over, kind, NoToken::Junk),
             Err(Unusable::Randomised) => keep_first(&mut passed_over, kind, NoToken::Randomised),
-            Err(Unusable::Invalid(reason)) => {
-                keep_first(&mut invalid, kind, InvalidIdentifier { index, reason })
-            }
+            Err(Unusable::Invalid(reason)) => keep_first(&mut invalid, kind, InvalidIdentifier { index, reason }),
         }
     }
     match (decided, invalid, passed_over) {
@@ -279,10 +272,7 @@ fn meid(input: &str) -> Result<Form, Unusable> {
         18 | 19 => (10, 18),
         _ => return Err(Invalid::Length.into()),
     };
-    let (payload, rest) = form
-        .bytes()
-        .split_at_checked(payload_len)
-        .ok_or(Invalid::Length)?;
+    let (payload, rest) = form.bytes().split_at_checked(payload_len).ok_or(Invalid::Length)?;
     if base == 10 && !form.bytes().iter().all(u8::is_ascii_digit) {
         return Err(Invalid::Character.into());
     }
@@ -411,10 +401,7 @@ fn uuid(input: &str, when_nil: Unusable) -> Result<Form, Unusable> {
 
 /// The digits of an input in which spaces and hyphens may stand anywhere.
 fn strip(input: &str, is_digit: fn(&u8) -> bool) -> Result<Form, Invalid> {
-    if !input
-        .bytes()
-        .all(|byte| is_digit(&byte) || byte == b' ' || byte == b'-')
-    {
+    if !input.bytes().all(|byte| is_digit(&byte) || byte == b' ' || byte == b'-') {
         return Err(Invalid::Character);
     }
     let mut form = Form::new();
@@ -444,9 +431,7 @@ fn digit(byte: u8) -> u8 {
 
 /// The value of up to nineteen ASCII decimal digits.
 fn decimal(digits: &[u8]) -> u64 {
-    digits
-        .iter()
-        .fold(0, |value, byte| value * 10 + u64::from(digit(*byte)))
+    digits.iter().fold(0, |value, byte| value * 10 + u64::from(digit(*byte)))
 }
 
 /// The Luhn check digit of a payload in base 10 (ISO/IEC 7812-1) or base 16 (3GPP2 S.R0048).
@@ -468,10 +453,7 @@ struct Form {
 
 impl Form {
     fn new() -> Form {
-        Form {
-            bytes: [0; LONGEST_FORM],
-            len: 0,
-        }
+        Form { bytes: [0; LONGEST_FORM], len: 0 }
     }
 
     fn push(&mut self, byte: u8) -> Result<(), Invalid> {

@@ -31,18 +31,12 @@ pub struct Cell {
 
 impl Cell {
     /// Outside the region.
-    pub const ABROAD: Cell = Cell {
-        characters: *b"abroad",
-        length: 6,
-    };
+    pub const ABROAD: Cell = Cell { characters: *b"abroad", length: 6 };
 
     /// The cell as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        let bytes = self
-            .characters
-            .get(..usize::from(self.length))
-            .unwrap_or_default();
+        let bytes = self.characters.get(..usize::from(self.length)).unwrap_or_default();
         core::str::from_utf8(bytes).unwrap_or_default()
     }
 
@@ -71,10 +65,7 @@ impl Cell {
         if !(-90.0..=90.0).contains(&lat) || !(-180.0..=180.0).contains(&lon) || (lat == 0.0 && lon == 0.0) {
             return None;
         }
-        let point = Coord {
-            x: lon.min(LAST_LONGITUDE),
-            y: lat.min(LAST_LATITUDE),
-        };
+        let point = Coord { x: lon.min(LAST_LONGITUDE), y: lat.min(LAST_LATITUDE) };
         let geohash = geohash::encode(point, FINEST).ok()?;
         Cell::from_geohash(&geohash)
     }
@@ -87,10 +78,7 @@ impl Cell {
         for (to, from) in characters.iter_mut().zip(self.characters).take(length) {
             *to = from;
         }
-        Cell {
-            characters,
-            length: u8::try_from(length).unwrap_or(0),
-        }
+        Cell { characters, length: u8::try_from(length).unwrap_or(0) }
     }
 }
 
@@ -123,11 +111,7 @@ impl Region {
         let Ok((middle, lon_error, lat_error)) = geohash::decode(geohash) else {
             return false;
         };
-        let (lon_slack, lat_slack) = if geohash.len() < FINEST {
-            (lon_error, lat_error)
-        } else {
-            (0.0, 0.0)
-        };
+        let (lon_slack, lat_slack) = if geohash.len() < FINEST { (lon_error, lat_error) } else { (0.0, 0.0) };
         middle.x >= self.west - lon_slack
             && middle.x <= self.east + lon_slack
             && middle.y >= self.south - lat_slack
@@ -141,10 +125,7 @@ impl Region {
         for a in ALPHABET {
             for b in ALPHABET {
                 for c in ALPHABET {
-                    let cell = Cell {
-                        characters: [*a, *b, *c, 0, 0, 0],
-                        length: 3,
-                    };
+                    let cell = Cell { characters: [*a, *b, *c, 0, 0, 0], length: 3 };
                     if self.holds(cell.as_str()) {
                         cells.push(cell);
                     }
@@ -179,11 +160,7 @@ impl Region {
     ///
     /// `None` where the location is no place.
     pub(crate) fn coarsen(&self, location: &Location<'_>) -> Option<Cell> {
-        let cell = match (
-            location.lat.number(),
-            location.lon.number(),
-            location.geohash.text(),
-        ) {
+        let cell = match (location.lat.number(), location.lon.number(), location.geohash.text()) {
             (Some(lat), Some(lon), _) => Cell::from_degrees(lat, lon)?,
             (_, _, Some(geohash)) => Cell::from_geohash(geohash)?,
             _ => return None,
@@ -191,10 +168,7 @@ impl Region {
         if !self.holds(cell.as_str()) {
             return Some(Cell::ABROAD);
         }
-        let sensitive = self
-            .sensitive
-            .iter()
-            .any(|place| cell.as_str().starts_with(place.as_str()));
+        let sensitive = self.sensitive.iter().any(|place| cell.as_str().starts_with(place.as_str()));
         Some(if sensitive { cell.cut(COARSEST) } else { cell })
     }
 }
@@ -206,40 +180,22 @@ mod tests {
     use proptest::prelude::*;
 
     fn kazakhstan() -> Region {
-        Region {
-            west: 46.4,
-            south: 40.5,
-            east: 87.4,
-            north: 55.5,
-            sensitive: vec![],
-        }
+        Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: vec![] }
     }
 
     #[test]
     fn the_edges_of_the_earth_do_not_wrap() {
         assert_eq!(Cell::from_degrees(90.0, 180.0).unwrap().as_str(), "zzzzz");
-        assert_eq!(
-            Cell::from_degrees(89.999_999_999_999, 0.01).unwrap().as_str(),
-            "upbpb"
-        );
-        assert_eq!(
-            Cell::from_degrees(0.01, 179.999_999_999_999).unwrap().as_str(),
-            "xbpbp"
-        );
+        assert_eq!(Cell::from_degrees(89.999_999_999_999, 0.01).unwrap().as_str(), "upbpb");
+        assert_eq!(Cell::from_degrees(0.01, 179.999_999_999_999).unwrap().as_str(), "xbpbp");
         assert_eq!(Cell::from_degrees(-90.0, -180.0).unwrap().as_str(), "00000");
     }
 
     #[test]
     fn what_is_no_point_is_no_cell() {
-        for (lat, lon) in [
-            (0.0, 0.0),
-            (-0.0, 0.0),
-            (91.0, 0.0),
-            (f64::NAN, 1.0),
-            (1.0, f64::INFINITY),
-            (1.0, 180.1),
-            (-90.1, 2.0),
-        ] {
+        for (lat, lon) in
+            [(0.0, 0.0), (-0.0, 0.0), (91.0, 0.0), (f64::NAN, 1.0), (1.0, f64::INFINITY), (1.0, 180.1), (-90.1, 2.0)]
+        {
             assert_eq!(Cell::from_degrees(lat, lon), None);
         }
     }
@@ -258,13 +214,7 @@ mod tests {
         let region = kazakhstan();
         let top = region.coarsest_cells();
         assert!(top.len() > 300 && top.len() < 500, "{}", top.len());
-        for (lat, lon) in [
-            (51.1, 71.4),
-            (43.25, 76.9),
-            (40.6, 68.0),
-            (55.3, 69.0),
-            (47.1, 51.9),
-        ] {
+        for (lat, lon) in [(51.1, 71.4), (43.25, 76.9), (40.6, 68.0), (55.3, 69.0), (47.1, 51.9)] {
             let cell = Cell::from_degrees(lat, lon).unwrap();
             assert!(region.holds(cell.as_str()));
             let parent = cell.cut(3);
@@ -272,11 +222,7 @@ mod tests {
             assert!(region.children(parent).contains(&cell.cut(4)));
             assert!(region.children(cell.cut(4)).contains(&cell));
         }
-        assert!(
-            region
-                .children(Cell::from_degrees(51.1, 71.4).unwrap())
-                .is_empty()
-        );
+        assert!(region.children(Cell::from_degrees(51.1, 71.4).unwrap()).is_empty());
     }
 
     proptest! {

@@ -49,11 +49,7 @@ pub(crate) struct Property {
 
 impl Property {
     pub(crate) fn new(key: &str, declaration: PropertyDeclaration) -> Property {
-        let codes = declaration
-            .labels()
-            .iter()
-            .map(|label| value_code(key, label))
-            .collect();
+        let codes = declaration.labels().iter().map(|label| value_code(key, label)).collect();
         Property { declaration, codes }
     }
 
@@ -67,10 +63,7 @@ impl Property {
             }
             PropertyDeclaration::Buckets(bounds) => {
                 let number = value.number()?;
-                bounds
-                    .iter()
-                    .position(|bound| number <= *bound)
-                    .unwrap_or(bounds.len())
+                bounds.iter().position(|bound| number <= *bound).unwrap_or(bounds.len())
             }
         };
         self.codes.get(index).copied()
@@ -91,22 +84,10 @@ mod tests {
     #[test]
     fn numbers_fall_into_buckets() {
         let property = Property::new("ms", PropertyDeclaration::Buckets(vec![100.0, 300.0]));
-        assert_eq!(
-            property.code(&Value::Number(100.0)),
-            Some(value_code("ms", "<=100"))
-        );
-        assert_eq!(
-            property.code(&Value::Number(100.5)),
-            Some(value_code("ms", "<=300"))
-        );
-        assert_eq!(
-            property.code(&Value::Number(1e300)),
-            Some(value_code("ms", ">300"))
-        );
-        assert_eq!(
-            property.code(&Value::Number(-5.0)),
-            Some(value_code("ms", "<=100"))
-        );
+        assert_eq!(property.code(&Value::Number(100.0)), Some(value_code("ms", "<=100")));
+        assert_eq!(property.code(&Value::Number(100.5)), Some(value_code("ms", "<=300")));
+        assert_eq!(property.code(&Value::Number(1e300)), Some(value_code("ms", ">300")));
+        assert_eq!(property.code(&Value::Number(-5.0)), Some(value_code("ms", "<=100")));
         assert_eq!(property.code(&Value::Bool(true)), None);
     }
 

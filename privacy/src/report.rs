@@ -17,7 +17,7 @@ mod parse;
 pub const MAX_DEPTH: u32 = 8;
 /// How many properties of one event are looked at; further ones count as unknown fields.
 pub const MAX_PROPERTIES: usize = 64;
-/// How many identifiers of one report are looked at; further ones count as unknown fields.
+/// How many identifiers of one report are looked at; further ones are skipped.
 pub const MAX_IDENTIFIERS: usize = 8;
 
 /// Why a body is not a report at all.
@@ -188,9 +188,7 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn properties_of(&self, event: &Event<'a>) -> &[(Text<'a>, Value<'a>)] {
-        self.properties
-            .get(event.first_property..event.first_property + event.properties)
-            .unwrap_or(&[])
+        self.properties.get(event.first_property..event.first_property + event.properties).unwrap_or(&[])
     }
 }
 
@@ -205,10 +203,7 @@ mod tests {
         let report = Report::parse(body, 10).unwrap();
         assert!(report.consent.is_none());
         let events = report.events.unwrap();
-        assert_eq!(
-            events.iter().map(|event| event.is_object).collect::<Vec<_>>(),
-            [false, true, false]
-        );
+        assert_eq!(events.iter().map(|event| event.is_object).collect::<Vec<_>>(), [false, true, false]);
         assert!(matches!(events[1].name, Value::Other));
         assert_eq!(events[1].properties, 0);
     }
@@ -225,20 +220,13 @@ mod tests {
             let open = "[".repeat(50_000);
             let close = "]".repeat(50_000);
             let body = format!("{{\"{field}\":{open}{close}}}");
-            assert_eq!(
-                Report::parse(body.as_bytes(), 10).unwrap_err(),
-                ReportError::TooDeep,
-                "{field}"
-            );
+            assert_eq!(Report::parse(body.as_bytes(), 10).unwrap_err(), ReportError::TooDeep, "{field}");
         }
     }
 
     #[test]
     fn more_events_than_the_limit_are_refused() {
-        assert_eq!(
-            Report::parse(br#"{"events":[{},{},{}]}"#, 2).unwrap_err(),
-            ReportError::TooManyEvents
-        );
+        assert_eq!(Report::parse(br#"{"events":[{},{},{}]}"#, 2).unwrap_err(), ReportError::TooManyEvents);
         assert!(Report::parse(br#"{"events":[{},{}]}"#, 2).is_ok());
     }
 

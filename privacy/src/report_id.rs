@@ -85,12 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_no_uuid_is_rejected() {
-        for wrong in [
-            "",
-            "490154203237518",
-            "0b7e3c52",
-            "00000000-0000-0000-0000-000000000000",
-        ] {
+        for wrong in ["", "490154203237518", "0b7e3c52", "00000000-0000-0000-0000-000000000000"] {
             assert_eq!(of("a", wrong), Err(Rejection::Field("/report_id")), "{wrong}");
         }
     }

@@ -35,9 +35,7 @@ impl DayKey {
     /// Takes a key out of `source`, which is left wiped. The bytes must be random: from the operating system, from
     /// the key's file, or from a [`Ratchet`].
     pub fn take(source: &mut [u8; 32]) -> DayKey {
-        DayKey {
-            key: Secret::take(source),
-        }
+        DayKey { key: Secret::take(source) }
     }
 
     /// The key itself. For the key's own file and for tests against the vectors: it must go nowhere else.
@@ -111,13 +109,8 @@ impl Tokeniser {
     #[must_use]
     pub fn token(&self, app: &str, purpose: Purpose, id: &Canonical) -> Token {
         let mut hash = (*self.keyed).clone();
-        let parts: [&[u8]; 5] = [
-            TOKEN_DOMAIN,
-            app.as_bytes(),
-            purpose.name().as_bytes(),
-            id.kind().name().as_bytes(),
-            id.expose(),
-        ];
+        let parts: [&[u8]; 5] =
+            [TOKEN_DOMAIN, app.as_bytes(), purpose.name().as_bytes(), id.kind().name().as_bytes(), id.expose()];
         for part in parts {
             let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
             hash.update(&length.to_be_bytes());
@@ -154,17 +147,13 @@ pub struct Ratchet {
 impl Ratchet {
     /// Takes a state out of `source`, which is left wiped.
     pub fn take(source: &mut [u8; 32]) -> Ratchet {
-        Ratchet {
-            state: Secret::take(source),
-        }
+        Ratchet { state: Secret::take(source) }
     }
 
     /// The key of the state's day.
     #[must_use]
     pub fn day_key(&self) -> DayKey {
-        DayKey {
-            key: self.expand(DAY_KEY_INFO),
-        }
+        DayKey { key: self.expand(DAY_KEY_INFO) }
     }
 
     /// Goes on to the next day. The state of the day before is wiped: its key cannot be derived again.

@@ -28,46 +28,22 @@ fn boundary() -> Boundary {
         app: "kz.demo.app".into(),
         versions: vec!["3.4.1".into()],
         policies: vec![
-            (
-                "2026-01".into(),
-                Purposes {
-                    usage: true,
-                    location: true,
-                },
-            ),
-            (
-                "2025-01".into(),
-                Purposes {
-                    usage: true,
-                    location: false,
-                },
-            ),
+            ("2026-01".into(), Purposes { usage: true, location: true }),
+            ("2025-01".into(), Purposes { usage: true, location: false }),
         ],
         events: vec![EventDeclaration {
             name: "screen_view".into(),
             properties: vec![
-                (
-                    "screen".into(),
-                    PropertyDeclaration::Enum(vec!["home".into(), "map".into()]),
-                ),
+                ("screen".into(), PropertyDeclaration::Enum(vec!["home".into(), "map".into()])),
                 ("cached".into(), PropertyDeclaration::Boolean),
-                (
-                    "duration_ms".into(),
-                    PropertyDeclaration::Buckets(vec![100.0, 1000.0]),
-                ),
+                ("duration_ms".into(), PropertyDeclaration::Buckets(vec![100.0, 1000.0])),
             ],
         }],
     };
     let key = |byte: u8| Arc::new(Tokeniser::new(&DayKey::take(&mut [byte; 32])));
     Boundary {
         catalogue: Catalogue::compile(&declaration).unwrap(),
-        region: Region {
-            west: 46.4,
-            south: 40.5,
-            east: 87.4,
-            north: 55.5,
-            sensitive: vec![],
-        },
+        region: Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: vec![] },
         open_days: vec![(Day(TODAY.0 - 1), key(1)), (TODAY, key(2))],
     }
 }
@@ -79,18 +55,9 @@ impl Boundary {
 
     fn take_from(&self, body: &str, opted_out: bool) -> Result<Anonymised, Rejection> {
         let report = Report::parse(body.as_bytes(), 500).expect("the test's body is a report");
-        let rules = Rules {
-            catalogue: &self.catalogue,
-            region: &self.region,
-            future_tolerance_ms: 600_000,
-        };
+        let rules = Rules { catalogue: &self.catalogue, region: &self.region, future_tolerance_ms: 600_000 };
         let offsets = Offsets::new(5 * 3600, vec![]);
-        let arrival = Arrival {
-            at_ms: NOW_MS,
-            offsets: &offsets,
-            open_days: &self.open_days,
-            opted_out,
-        };
+        let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &self.open_days, opted_out };
         anonymise(&report, rules, arrival, &mut Counter(0))
     }
 }
@@ -106,10 +73,7 @@ impl rand_core::TryRng for Counter {
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         Ok(self.0)
     }
 
@@ -135,12 +99,8 @@ struct Row {
 fn usage(anonymised: &Anonymised) -> Vec<Row> {
     tuman_privacy::encode::rows(&anonymised.rows.usage)
         .map(|row| {
-            let number = |at: usize, n: usize| {
-                row[at..at + n]
-                    .iter()
-                    .rev()
-                    .fold(0_u64, |sum, b| sum << 8 | u64::from(*b))
-            };
+            let number =
+                |at: usize, n: usize| row[at..at + n].iter().rev().fold(0_u64, |sum, b| sum << 8 | u64::from(*b));
             let props = usize::from(row[30]);
             Row {
                 day: number(0, 2) as u16,
@@ -189,16 +149,11 @@ fn event(at: &str, rest: &str) -> String {
 #[test]
 fn an_event_becomes_a_row_and_a_cell() {
     let place = r#","location":{"lat":51.1280012,"lon":71.4304013},"props":{"screen":"home","cached":true,"duration_ms":840}"#;
-    let taken = boundary()
-        .take(&report(&event("2026-10-05T09:59:59+05:00", place)))
-        .unwrap();
+    let taken = boundary().take(&report(&event("2026-10-05T09:59:59+05:00", place))).unwrap();
     assert_eq!((taken.received, taken.accepted, taken.day), (1, 1, TODAY));
     let rows = usage(&taken);
-    let mut props = vec![
-        value_code("screen", "home"),
-        value_code("cached", "true"),
-        value_code("duration_ms", "<=1000"),
-    ];
+    let mut props =
+        vec![value_code("screen", "home"), value_code("cached", "true"), value_code("duration_ms", "<=1000")];
     props.sort_unstable();
     assert_eq!((rows[0].day, rows[0].hour, &rows[0].props), (TODAY.0, 9, &props));
     assert_eq!(rows[0].flags, 2 | 4 | 64);
@@ -209,9 +164,7 @@ fn an_event_becomes_a_row_and_a_cell() {
 #[test]
 fn the_two_purposes_have_two_tokens() {
     let place = r#","location":{"geohash":"v9v6hxyz"}"#;
-    let taken = boundary()
-        .take(&report(&event("2026-10-05T09:59:59+05:00", place)))
-        .unwrap();
+    let taken = boundary().take(&report(&event("2026-10-05T09:59:59+05:00", place))).unwrap();
     let places = &taken.rows.places;
     let location_token = u64::from_le_bytes(places[2 + 6..2 + 14].try_into().unwrap());
     assert_ne!(usage(&taken)[0].token, 0);
@@ -220,70 +173,28 @@ fn the_two_purposes_have_two_tokens() {
 
 #[test]
 fn each_purpose_works_with_the_other_off() {
-    let place = event(
-        "2026-10-05T09:00:00+05:00",
-        r#","location":{"lat":51.1,"lon":71.4}"#,
-    );
+    let place = event("2026-10-05T09:00:00+05:00", r#","location":{"lat":51.1,"lon":71.4}"#);
     let id = r#"{"kind":"imei","value":"490154203237518"}"#;
     let boundary = boundary();
-    let usage_only = boundary
-        .take(&report_with(
-            r#""usage":true,"location":false,"policy":"2026-01""#,
-            id,
-            &place,
-        ))
-        .unwrap();
-    assert_eq!(
-        (
-            usage(&usage_only).len(),
-            cells(&usage_only).len(),
-            usage_only.accepted
-        ),
-        (1, 0, 1)
-    );
-    let location_only = boundary
-        .take(&report_with(
-            r#""usage":false,"location":true,"policy":"2026-01""#,
-            id,
-            &place,
-        ))
-        .unwrap();
-    assert_eq!(
-        (
-            usage(&location_only).len(),
-            cells(&location_only).len(),
-            location_only.accepted
-        ),
-        (0, 1, 1)
-    );
+    let usage_only =
+        boundary.take(&report_with(r#""usage":true,"location":false,"policy":"2026-01""#, id, &place)).unwrap();
+    assert_eq!((usage(&usage_only).len(), cells(&usage_only).len(), usage_only.accepted), (1, 0, 1));
+    let location_only =
+        boundary.take(&report_with(r#""usage":false,"location":true,"policy":"2026-01""#, id, &place)).unwrap();
+    assert_eq!((usage(&location_only).len(), cells(&location_only).len(), location_only.accepted), (0, 1, 1));
     // The policy of 2025 did not ask for location: a consent to it cannot grant it.
-    let old = boundary
-        .take(&report_with(
-            r#""usage":true,"location":true,"policy":"2025-01""#,
-            id,
-            &place,
-        ))
-        .unwrap();
+    let old = boundary.take(&report_with(r#""usage":true,"location":true,"policy":"2025-01""#, id, &place)).unwrap();
     assert_eq!((usage(&old).len(), cells(&old).len()), (1, 0));
 }
 
 #[test]
 fn without_consent_nothing_is_kept() {
-    let place = event(
-        "2026-10-05T09:00:00+05:00",
-        r#","location":{"lat":51.1,"lon":71.4}"#,
-    );
+    let place = event("2026-10-05T09:00:00+05:00", r#","location":{"lat":51.1,"lon":71.4}"#);
     let boundary = boundary();
     for (consent, reason) in [
-        (
-            r#""usage":false,"location":false,"policy":"2026-01""#,
-            Refusal::NoConsent,
-        ),
+        (r#""usage":false,"location":false,"policy":"2026-01""#, Refusal::NoConsent),
         (r#""policy":"2026-01""#, Refusal::NoConsent),
-        (
-            r#""usage":true,"location":true,"policy":"1999-01""#,
-            Refusal::UnknownPolicy,
-        ),
+        (r#""usage":true,"location":true,"policy":"1999-01""#, Refusal::UnknownPolicy),
     ] {
         let taken = boundary.take(&report_with(consent, "", &place)).unwrap();
         assert_eq!(taken.refused, [(0, reason)]);
@@ -323,18 +234,11 @@ fn one_bad_event_never_costs_the_others() {
 
 #[test]
 fn a_late_event_counts_on_the_day_of_arrival() {
-    let taken = boundary()
-        .take(&report(&event("2026-10-02T23:00:00+05:00", "")))
-        .unwrap();
+    let taken = boundary().take(&report(&event("2026-10-02T23:00:00+05:00", ""))).unwrap();
     let rows = usage(&taken);
     assert_eq!((rows[0].day, rows[0].hour, rows[0].flags & 1), (TODAY.0, 23, 1));
-    let taken = boundary()
-        .take(&report(&event("2026-10-04T23:00:00+05:00", "")))
-        .unwrap();
-    assert_eq!(
-        (usage(&taken)[0].day, usage(&taken)[0].flags & 1),
-        (TODAY.0 - 1, 0)
-    );
+    let taken = boundary().take(&report(&event("2026-10-04T23:00:00+05:00", ""))).unwrap();
+    assert_eq!((usage(&taken)[0].day, usage(&taken)[0].flags & 1), (TODAY.0 - 1, 0));
 }
 
 #[test]
@@ -346,10 +250,9 @@ fn a_wrong_clock_is_corrected() {
 
 #[test]
 fn what_the_catalogue_does_not_declare_is_dropped() {
-    let props = r#","props":{"screen":"secret place","colour":"red","cached":"true","duration_ms":"5","screen2":{"a":1}}"#;
-    let taken = boundary()
-        .take(&report(&event("2026-10-05T09:00:00+05:00", props)))
-        .unwrap();
+    let props =
+        r#","props":{"screen":"secret place","colour":"red","cached":"true","duration_ms":"5","screen2":{"a":1}}"#;
+    let taken = boundary().take(&report(&event("2026-10-05T09:00:00+05:00", props))).unwrap();
     assert!(usage(&taken)[0].props.is_empty());
     let notes: Vec<(Note, u32)> = taken.notes.counts().collect();
     assert_eq!(notes, [(Note::UndeclaredProperty, 2), (Note::InvalidValue, 3)]);
@@ -357,10 +260,7 @@ fn what_the_catalogue_does_not_declare_is_dropped() {
 
 #[test]
 fn no_usable_identifier_is_no_error_and_no_token() {
-    let place = event(
-        "2026-10-05T09:00:00+05:00",
-        r#","location":{"lat":51.1,"lon":71.4}"#,
-    );
+    let place = event("2026-10-05T09:00:00+05:00", r#","location":{"lat":51.1,"lon":71.4}"#);
     let boundary = boundary();
     let consent = r#""usage":true,"location":true,"policy":"2026-01""#;
     for id in [
@@ -370,11 +270,7 @@ fn no_usable_identifier_is_no_error_and_no_token() {
         r#"{"kind":"gaid","value":"00000000-0000-0000-0000-000000000000"},{"kind":"imei","value":"490154203237518"}"#,
     ] {
         let taken = boundary.take(&report_with(consent, id, &place)).unwrap();
-        assert_eq!(
-            (taken.accepted, usage(&taken)[0].token, cells(&taken).len()),
-            (1, 0, 0),
-            "{id}"
-        );
+        assert_eq!((taken.accepted, usage(&taken)[0].token, cells(&taken).len()), (1, 0, 0), "{id}");
     }
 }
 
@@ -383,28 +279,13 @@ fn an_invalid_identifier_rejects_the_report() {
     let boundary = boundary();
     let consent = r#""usage":true,"location":true,"policy":"2026-01""#;
     for (id, rejection) in [
-        (
-            r#"{"kind":"mac","value":"490154203237518"}"#,
-            Rejection::Identifier,
-        ),
-        (
-            r#"{"kind":"imei","value":"490154203237519"}"#,
-            Rejection::Identifier,
-        ),
-        (
-            r#"{"kind":"imsi","value":"490154203237518"}"#,
-            Rejection::Field("/device/ids/kind"),
-        ),
-        (
-            r#"{"kind":"imei","value":490154203237518}"#,
-            Rejection::Field("/device/ids/value"),
-        ),
+        (r#"{"kind":"mac","value":"490154203237518"}"#, Rejection::Identifier),
+        (r#"{"kind":"imei","value":"490154203237519"}"#, Rejection::Identifier),
+        (r#"{"kind":"imsi","value":"490154203237518"}"#, Rejection::Field("/device/ids/kind")),
+        (r#"{"kind":"imei","value":490154203237518}"#, Rejection::Field("/device/ids/value")),
         ("7", Rejection::Field("/device/ids/kind")),
     ] {
-        assert_eq!(
-            boundary.take(&report_with(consent, id, "")).unwrap_err(),
-            rejection
-        );
+        assert_eq!(boundary.take(&report_with(consent, id, "")).unwrap_err(), rejection);
     }
 }
 

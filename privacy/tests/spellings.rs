@@ -1,11 +1,6 @@
 //! What must hold of identifiers, tokens and keys beside the published vectors.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a failed test panics"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test panics")]
 
 use std::collections::HashSet;
 
@@ -60,20 +55,9 @@ fn a_key_is_wiped_where_it_was_taken_from() {
 #[test]
 fn four_spellings_of_one_imei_are_one_token() {
     let tokeniser = Tokeniser::new(&DayKey::take(&mut [3; 32]));
-    let spellings = [
-        "490154203237518",
-        "49-015420-323751-8",
-        "49015420323751",
-        "4901542032375102",
-    ];
+    let spellings = ["490154203237518", "49-015420-323751-8", "49015420323751", "4901542032375102"];
     let tokens: HashSet<_> = spellings
-        .map(|input| {
-            tokeniser.token(
-                "kz.demo.app",
-                Purpose::Usage,
-                &canonicalise(Kind::Imei, input).unwrap(),
-            )
-        })
+        .map(|input| tokeniser.token("kz.demo.app", Purpose::Usage, &canonicalise(Kind::Imei, input).unwrap()))
         .into();
     assert_eq!(tokens.len(), 1);
 }
@@ -81,20 +65,9 @@ fn four_spellings_of_one_imei_are_one_token() {
 #[test]
 fn a_meid_in_hex_and_in_decimal_is_one_token() {
     let tokeniser = Tokeniser::new(&DayKey::take(&mut [3; 32]));
-    let spellings = [
-        "AF01 2345 0abcdeC",
-        "AF0123450ABCDE",
-        "293608736500703710",
-        "29360 87365 0070 3710 0",
-    ];
+    let spellings = ["AF01 2345 0abcdeC", "AF0123450ABCDE", "293608736500703710", "29360 87365 0070 3710 0"];
     let tokens: HashSet<_> = spellings
-        .map(|input| {
-            tokeniser.token(
-                "kz.demo.app",
-                Purpose::Usage,
-                &canonicalise(Kind::Meid, input).unwrap(),
-            )
-        })
+        .map(|input| tokeniser.token("kz.demo.app", Purpose::Usage, &canonicalise(Kind::Meid, input).unwrap()))
         .into();
     assert_eq!(tokens.len(), 1);
 }
@@ -102,10 +75,7 @@ fn a_meid_in_hex_and_in_decimal_is_one_token() {
 #[test]
 fn a_decimal_meid_in_the_range_of_imeis_is_refused_like_its_hex_form() {
     // 0x99000123 and 0x456789 in decimal.
-    assert_eq!(
-        why(Kind::Meid, "256691433904548489"),
-        Unusable::Invalid(Invalid::AllDecimal)
-    );
+    assert_eq!(why(Kind::Meid, "256691433904548489"), Unusable::Invalid(Invalid::AllDecimal));
 }
 
 #[test]
@@ -136,10 +106,7 @@ fn nothing_shows_its_value_when_printed() {
     assert_eq!(format!("{key:?}"), "DayKey(redacted)");
     assert_eq!(format!("{tokeniser:?}"), "Tokeniser(redacted)");
     assert_eq!(format!("{token:?}"), "Token(redacted)");
-    assert_eq!(
-        format!("{:?}", Ratchet::take(&mut [0xab; 32])),
-        "Ratchet(redacted)"
-    );
+    assert_eq!(format!("{:?}", Ratchet::take(&mut [0xab; 32])), "Ratchet(redacted)");
     let chosen = choose([(Kind::Imei, "490154203237518")]);
     assert_eq!(format!("{chosen:?}"), "Ok(Chosen(Canonical(imei, redacted)))");
     let refused = choose([(Kind::Imei, "354178036859781")]).unwrap_err();
@@ -149,11 +116,7 @@ fn nothing_shows_its_value_when_printed() {
 #[test]
 fn names_of_kinds_are_their_own_inverse_and_in_order_of_precedence() {
     assert!(Kind::ALL.is_sorted());
-    assert!(
-        Kind::ALL
-            .iter()
-            .all(|kind| Kind::from_name(kind.name()) == Some(*kind))
-    );
+    assert!(Kind::ALL.iter().all(|kind| Kind::from_name(kind.name()) == Some(*kind)));
     assert_eq!(Kind::from_name("IMEI"), None);
 }
 
@@ -163,13 +126,7 @@ fn why(kind: Kind, input: &str) -> Unusable {
 
 #[test]
 fn a_shared_imei_is_junk_in_every_spelling() {
-    for input in [
-        "00000000000000",
-        "0000000000000000",
-        "00-499901-064000-0",
-        "01234567891234",
-        "3582400511111101",
-    ] {
+    for input in ["00000000000000", "0000000000000000", "00-499901-064000-0", "01234567891234", "3582400511111101"] {
         assert_eq!(why(Kind::Imei, input), Unusable::Junk, "{input}");
     }
 }
@@ -177,13 +134,7 @@ fn a_shared_imei_is_junk_in_every_spelling() {
 #[test]
 fn separators_that_a_kind_does_not_know_are_refused() {
     let separators = Unusable::Invalid(Invalid::Separators);
-    for input in [
-        "001a-2b3c-4d5e",
-        "00:1A:2B:3C:4D5E",
-        ":001A2B3C4D5E",
-        "001A2B3C4D5E-",
-        "00.1a.2b.3c.4d.5e",
-    ] {
+    for input in ["001a-2b3c-4d5e", "00:1A:2B:3C:4D5E", ":001A2B3C4D5E", "001A2B3C4D5E-", "00.1a.2b.3c.4d.5e"] {
         assert_eq!(why(Kind::Mac, input), separators, "{input}");
     }
     for input in [
@@ -224,55 +175,26 @@ fn no_token(ids: &[(Kind, &str)]) -> NoToken {
 
 #[test]
 fn the_first_valid_identifier_by_precedence_is_chosen() {
-    assert_eq!(
-        chosen_kind(&[(Kind::Imei, IMEI), (Kind::InstallId, UUID)]),
-        Kind::InstallId
-    );
-    assert_eq!(
-        chosen_kind(&[(Kind::InstallId, "broken"), (Kind::Imei, IMEI)]),
-        Kind::Imei
-    );
-    assert_eq!(
-        chosen_kind(&[(Kind::Imei, IMEI), (Kind::AndroidId, "9774d56d682e549c")]),
-        Kind::Imei
-    );
-    assert_eq!(
-        chosen_kind(&[(Kind::Gaid, NIL), (Kind::InstallId, UUID)]),
-        Kind::InstallId
-    );
-    let two = choose([
-        (Kind::Gaid, UUID),
-        (Kind::Gaid, "38400000-8cf0-11bd-b23e-10b96e40000d"),
-    ]);
+    assert_eq!(chosen_kind(&[(Kind::Imei, IMEI), (Kind::InstallId, UUID)]), Kind::InstallId);
+    assert_eq!(chosen_kind(&[(Kind::InstallId, "broken"), (Kind::Imei, IMEI)]), Kind::Imei);
+    assert_eq!(chosen_kind(&[(Kind::Imei, IMEI), (Kind::AndroidId, "9774d56d682e549c")]), Kind::Imei);
+    assert_eq!(chosen_kind(&[(Kind::Gaid, NIL), (Kind::InstallId, UUID)]), Kind::InstallId);
+    let two = choose([(Kind::Gaid, UUID), (Kind::Gaid, "38400000-8cf0-11bd-b23e-10b96e40000d")]);
     assert!(matches!(two, Ok(Choice::Chosen(id)) if form(&id) == UUID));
 }
 
 #[test]
 fn an_opt_out_keeps_hardware_identifiers_from_standing_in() {
-    assert_eq!(
-        no_token(&[(Kind::Imei, IMEI), (Kind::Idfa, NIL)]),
-        NoToken::OptedOut
-    );
-    assert_eq!(
-        no_token(&[(Kind::InstallId, "broken"), (Kind::Gaid, NIL), (Kind::Mac, "?")]),
-        NoToken::OptedOut
-    );
+    assert_eq!(no_token(&[(Kind::Imei, IMEI), (Kind::Idfa, NIL)]), NoToken::OptedOut);
+    assert_eq!(no_token(&[(Kind::InstallId, "broken"), (Kind::Gaid, NIL), (Kind::Mac, "?")]), NoToken::OptedOut);
 }
 
 #[test]
 fn without_a_valid_identifier_there_is_a_reason_or_an_error() {
     assert_eq!(no_token(&[]), NoToken::None);
     assert_eq!(no_token(&[(Kind::Mac, "DA:A1:19:12:34:56")]), NoToken::Randomised);
-    assert_eq!(
-        no_token(&[(Kind::Mac, "DA:A1:19:12:34:56"), (Kind::Imei, "000000000000000")]),
-        NoToken::Junk
-    );
-    let refused = choose([
-        (Kind::Mac, "?"),
-        (Kind::Imei, "000000000000000"),
-        (Kind::Meid, "8016B128"),
-    ])
-    .unwrap_err();
+    assert_eq!(no_token(&[(Kind::Mac, "DA:A1:19:12:34:56"), (Kind::Imei, "000000000000000")]), NoToken::Junk);
+    let refused = choose([(Kind::Mac, "?"), (Kind::Imei, "000000000000000"), (Kind::Meid, "8016B128")]).unwrap_err();
     assert_eq!((refused.index, refused.reason), (2, Invalid::PseudoEsn));
 }
 
@@ -302,11 +224,7 @@ fn scatter(text: &str, pattern: &[u8]) -> String {
 /// Upper-cases the characters that the pattern picks.
 fn recase(text: &str, pattern: &[bool]) -> String {
     let pick = |(character, upper): (char, &bool)| {
-        if *upper {
-            character.to_ascii_uppercase()
-        } else {
-            character
-        }
+        if *upper { character.to_ascii_uppercase() } else { character }
     };
     text.chars().zip(pattern.iter().cycle()).map(pick).collect()
 }

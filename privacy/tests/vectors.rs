@@ -1,11 +1,6 @@
 //! The published vectors: every entry, as any SDK in any language can try it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a failed test panics"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test panics")]
 
 use serde_json::Value;
 use tuman_privacy::detect::{card, detect, iin, kz_mobile};
@@ -30,11 +25,7 @@ fn bytes(entry: &Value, field: &str) -> [u8; 32] {
 /// What the vectors say of an outcome, in our types.
 fn expected(result: &str) -> Result<String, Unusable> {
     let Some((class, why)) = result.split_once(": ") else {
-        return if result == "junk" {
-            Err(Unusable::Junk)
-        } else {
-            Ok(result.to_owned())
-        };
+        return if result == "junk" { Err(Unusable::Junk) } else { Ok(result.to_owned()) };
     };
     let invalid = match why {
         "locally administered" => return Err(Unusable::Randomised),
@@ -60,8 +51,8 @@ fn every_identifier_vector_holds() {
     for (name, entries) in vectors["kinds"].as_object().unwrap() {
         let kind = Kind::from_name(name).unwrap();
         for entry in entries.as_array().unwrap() {
-            let got = canonicalise(kind, text(entry, "input"))
-                .map(|id| String::from_utf8(id.expose().to_vec()).unwrap());
+            let got =
+                canonicalise(kind, text(entry, "input")).map(|id| String::from_utf8(id.expose().to_vec()).unwrap());
             assert_eq!(got, expected(text(entry, "result")), "{name}: {entry}");
             tried += 1;
         }
@@ -98,11 +89,7 @@ fn every_token_vector_holds() {
     assert_eq!(entries.len(), 6);
     for entry in entries {
         let tokeniser = Tokeniser::new(&DayKey::take(&mut bytes(entry, "key_hex")));
-        let id = canonicalise(
-            Kind::from_name(text(entry, "kind")).unwrap(),
-            text(entry, "canonical"),
-        )
-        .unwrap();
+        let id = canonicalise(Kind::from_name(text(entry, "kind")).unwrap(), text(entry, "canonical")).unwrap();
         for (purpose, field) in [(Purpose::Usage, "usage"), (Purpose::Location, "location")] {
             let token = tokeniser.token(text(entry, "app"), purpose, &id);
             assert_eq!(format!("{:016x}", token.get()), text(entry, field), "{entry}");

@@ -75,20 +75,12 @@ fn show(summary: &Summary) {
         "{} is sealed, in {:.1} s. Its rows and its key are destroyed; these releases remain:\n",
         summary.day, summary.seconds
     ));
-    let mut rows: Vec<Vec<String>> = vec![
-        ["app", "release", "published", "suppressed", "epsilon"]
-            .map(String::from)
-            .into(),
-    ];
+    let mut rows: Vec<Vec<String>> =
+        vec![["app", "release", "published", "suppressed", "epsilon"].map(String::from).into()];
     for app in &summary.apps {
         for (release, published, suppressed, epsilon) in &app.releases {
-            let cells = [
-                &app.app,
-                release,
-                &published.to_string(),
-                &suppressed.to_string(),
-                &format!("{epsilon:.2}"),
-            ];
+            let cells =
+                [&app.app, release, &published.to_string(), &suppressed.to_string(), &format!("{epsilon:.2}")];
             rows.push(cells.map(Clone::clone).into());
         }
     }
@@ -103,18 +95,9 @@ pub(super) fn stats(args: &StatsArgs) -> Result<ExitCode> {
         ("breakdown", &args.breakdown),
         ("precision", &args.precision),
     ];
-    let parameters = parameters
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-        .collect();
-    let Reply::Stats(answer) = command(
-        &args.config,
-        &Request::Stats {
-            what: args.what.clone(),
-            parameters,
-        },
-    )?
-    else {
+    let parameters =
+        parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect();
+    let Reply::Stats(answer) = command(&args.config, &Request::Stats { what: args.what.clone(), parameters })? else {
         bail!("the collector answered something else");
     };
     output::json(&answer);
@@ -131,15 +114,8 @@ pub(super) fn keys(args: &PlainArgs) -> Result<ExitCode> {
     }
     let mut rows: Vec<Vec<String>> = vec![["day", "key", "created", "state"].map(String::from).into()];
     for record in records {
-        let state = record
-            .destroyed_at
-            .map_or_else(|| "open".to_owned(), |at| format!("destroyed {at:.0}"));
-        rows.push(vec![
-            record.day.to_string(),
-            record.name,
-            format!("{:.0}", record.created_at),
-            state,
-        ]);
+        let state = record.destroyed_at.map_or_else(|| "open".to_owned(), |at| format!("destroyed {at:.0}"));
+        rows.push(vec![record.day.to_string(), record.name, format!("{:.0}", record.created_at), state]);
     }
     output::table(&rows);
     Ok(ExitCode::SUCCESS)
@@ -156,20 +132,10 @@ pub(super) fn doctor(args: &PlainArgs) -> Result<ExitCode> {
         let mark = |well: bool| if well { "well" } else { "ILL " };
         let rows: Vec<Vec<String>> = findings
             .iter()
-            .map(|finding| {
-                vec![
-                    mark(finding.well).into(),
-                    finding.what.clone(),
-                    finding.detail.clone(),
-                ]
-            })
+            .map(|finding| vec![mark(finding.well).into(), finding.what.clone(), finding.detail.clone()])
             .collect();
         output::table(&rows);
-        output::line(if well {
-            "All is well."
-        } else {
-            "Not all is well: see above."
-        });
+        output::line(if well { "All is well." } else { "Not all is well: see above." });
     }
     Ok(ExitCode::from(if well { 0 } else { 3 }))
 }

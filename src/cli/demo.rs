@@ -72,29 +72,18 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let json = args.json;
     actix_web::rt::System::new().block_on(async move {
         let now = timestamp(now_ms());
-        let history = History {
-            config: &config,
-            fleet: &fleet,
-            zone: &zone,
-            from: state.until,
-            to: now,
-        };
+        let history = History { config: &config, fleet: &fleet, zone: &zone, from: state.until, to: now };
         let taken = history.run(declared, store.clone(), |day| {
             tracing::info!("simulating {day}");
         });
         let events = taken.await?;
-        tracing::info!(
-            events,
-            seconds = began.elapsed().as_secs_f64(),
-            "the past is simulated"
-        );
+        tracing::info!(events, seconds = began.elapsed().as_secs_f64(), "the past is simulated");
         let state = State { until: now, ..state };
         save(&state_file, &state)?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let counts = Arc::new(post::Counts::default());
         let phones = {
-            let (fleet, zone, tokens, counts) =
-                (fleet.clone(), zone.clone(), state.tokens.clone(), counts.clone());
+            let (fleet, zone, tokens, counts) = (fleet.clone(), zone.clone(), state.tokens.clone(), counts.clone());
             move |url: String| {
                 std::thread::spawn(move || {
                     let target = post::Target::new(url, tokens.app_key, zone.time_zone().clone());
@@ -115,13 +104,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode> {
         if let Some(posting) = posting {
             let _ = tokio::task::spawn_blocking(move || posting.join()).await;
         }
-        save(
-            &state_file,
-            &State {
-                until: timestamp(now_ms()),
-                ..state
-            },
-        )?;
+        save(&state_file, &State { until: timestamp(now_ms()), ..state })?;
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
@@ -148,10 +131,7 @@ fn announce(json: bool, listeners: &crate::app::Listeners, tokens: &Tokens, phon
     ));
     output::table(&[
         vec!["Page".into(), format!("http://{}", listeners.public)],
-        vec![
-            "Health, metrics".into(),
-            format!("http://{}/metrics", listeners.internal),
-        ],
+        vec!["Health, metrics".into(), format!("http://{}/metrics", listeners.internal)],
         vec!["App".into(), format!("{APP}, {phones} simulated phones")],
         vec!["App key (write only)".into(), tokens.app_key.clone()],
         vec!["Analyst's token".into(), tokens.analyst_token.clone()],
@@ -167,39 +147,21 @@ fn read_or_make(args: &DemoArgs, state_file: &Path) -> Result<State> {
             .with_context(|| format!("{} is damaged: delete the demo's folder", state_file.display()));
     }
     let config = include_str!("demo/tuman.toml");
-    let tokens = make(&args.folder, APP, CATALOGUE, config).with_context(|| {
-        format!(
-            "an earlier start of the demo was cut short: delete {}",
-            args.folder.display()
-        )
-    })?;
-    let zone =
-        crate::clock::Zone::named(&Config::default().privacy.zone).context("the time zone is unknown")?;
+    let tokens = make(&args.folder, APP, CATALOGUE, config)
+        .with_context(|| format!("an earlier start of the demo was cut short: delete {}", args.folder.display()))?;
+    let zone = crate::clock::Zone::named(&Config::default().privacy.zone).context("the time zone is unknown")?;
     let now = timestamp(now_ms()).to_zoned(zone.time_zone().clone());
     let opening = now.date().saturating_sub(i64::from(args.days).days());
-    let until = opening
-        .to_zoned(zone.time_zone().clone())
-        .context("the first day")?
-        .timestamp();
-    let state = State {
-        phones: args.phones,
-        opening,
-        until,
-        tokens,
-    };
+    let until = opening.to_zoned(zone.time_zone().clone()).context("the first day")?.timestamp();
+    let state = State { phones: args.phones, opening, until, tokens };
     save(state_file, &state)?;
     Ok(state)
 }
 
 fn configuration(args: &DemoArgs, state: &State) -> Result<Config> {
-    let listen = args
-        .listen
-        .iter()
-        .map(|listen| ("server.listen".to_owned(), format!("\"{listen}\"")));
-    let internal = args
-        .listen_internal
-        .iter()
-        .map(|listen| ("server.listen_internal".to_owned(), format!("\"{listen}\"")));
+    let listen = args.listen.iter().map(|listen| ("server.listen".to_owned(), format!("\"{listen}\"")));
+    let internal =
+        args.listen_internal.iter().map(|listen| ("server.listen_internal".to_owned(), format!("\"{listen}\"")));
     let layers = Layers {
         file: Some(state.tokens.config.clone()),
         environment: std::env::vars().collect(),

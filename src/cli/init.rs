@@ -38,20 +38,12 @@ pub(super) struct Tokens {
 
 pub(super) fn run(args: &InitArgs) -> Result<ExitCode> {
     let catalogue = include_str!("init/catalogue.toml").replace("kz.example.app", &args.app);
-    let tokens = make(
-        &args.folder,
-        &args.app,
-        &catalogue,
-        include_str!("init/tuman.toml"),
-    )?;
+    let tokens = make(&args.folder, &args.app, &catalogue, include_str!("init/tuman.toml"))?;
     if args.json {
         output::json(&tokens);
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(&format!(
-        "Made {}: configuration, catalogue, tokens.\n",
-        args.folder.display()
-    ));
+    output::line(&format!("Made {}: configuration, catalogue, tokens.\n", args.folder.display()));
     output::table(&[
         vec!["App key (write only)".into(), tokens.app_key.clone()],
         vec!["Analyst's token".into(), tokens.analyst_token.clone()],
@@ -70,10 +62,7 @@ pub(super) fn make(folder: &Path, app: &str, catalogue: &str, config: &str) -> R
     }
     let file = folder.join("tuman.toml");
     if file.exists() {
-        bail!(
-            "{} is there already: choose another folder, or run `tuman serve`",
-            file.display()
-        );
+        bail!("{} is there already: choose another folder, or run `tuman serve`", file.display());
     }
     let folders = [folder.to_path_buf(), folder.join("catalogue")];
     for folder in &folders {
@@ -83,27 +72,17 @@ pub(super) fn make(folder: &Path, app: &str, catalogue: &str, config: &str) -> R
     let (analyst_token, analyst_grant) = issue("first analyst", Role::Analyst, None)?;
     let (operator_token, operator_grant) = issue("first operator", Role::Operator, None)?;
     write(&folder.join("catalogue").join(format!("{app}.toml")), catalogue)?;
-    write(
-        &folder.join("access.toml"),
-        &file_of(vec![app_grant, analyst_grant, operator_grant]),
-    )?;
+    write(&folder.join("access.toml"), &file_of(vec![app_grant, analyst_grant, operator_grant]))?;
     // Last: while it is missing, the folder can be made again.
     write(&file, config)?;
-    Ok(Tokens {
-        app_key,
-        analyst_token,
-        operator_token,
-        config: file,
-    })
+    Ok(Tokens { app_key, analyst_token, operator_token, config: file })
 }
 
 pub(super) fn write(file: &Path, text: &str) -> Result<()> {
     let mut open = OpenOptions::new();
     open.write(true).create(true).truncate(true).mode(0o600);
     let wrong = || format!("{} cannot be written", file.display());
-    open.open(file)
-        .and_then(|mut out| out.write_all(text.as_bytes()))
-        .with_context(wrong)
+    open.open(file).and_then(|mut out| out.write_all(text.as_bytes())).with_context(wrong)
 }
 
 #[cfg(test)]
@@ -115,18 +94,8 @@ mod tests {
     fn what_is_made_can_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let catalogue = include_str!("init/catalogue.toml");
-        let tokens = make(
-            folder.path(),
-            "kz.example.app",
-            catalogue,
-            include_str!("init/tuman.toml"),
-        )
-        .unwrap();
-        let config = load(&Layers {
-            file: Some(tokens.config),
-            ..Layers::default()
-        })
-        .unwrap();
+        let tokens = make(folder.path(), "kz.example.app", catalogue, include_str!("init/tuman.toml")).unwrap();
+        let config = load(&Layers { file: Some(tokens.config), ..Layers::default() }).unwrap();
         let declared = crate::app::Declared::read(&config).unwrap();
         assert!(declared.catalogues.get("kz.example.app").is_some());
         assert!(declared.access.grant(&tokens.analyst_token).is_some());
@@ -150,13 +119,6 @@ mod tests {
         .unwrap();
         let mut default = crate::config::Config::default();
         default.anchor(folder.path());
-        assert_eq!(
-            load(&Layers {
-                file: Some(file),
-                ..Layers::default()
-            })
-            .unwrap(),
-            default
-        );
+        assert_eq!(load(&Layers { file: Some(file), ..Layers::default() }).unwrap(), default);
     }
 }

@@ -82,11 +82,7 @@ pub(crate) struct ConfigArgs {
 impl ConfigArgs {
     pub(crate) fn load(&self, flags: Vec<(String, String)>) -> Result<Config, config::Problems> {
         let flags = self.set.iter().cloned().chain(flags).collect();
-        config::load(&Layers {
-            file: Some(self.config.clone()),
-            environment: std::env::vars().collect(),
-            flags,
-        })
+        config::load(&Layers { file: Some(self.config.clone()), environment: std::env::vars().collect(), flags })
     }
 }
 
@@ -111,8 +107,7 @@ pub fn run() -> ExitCode {
     };
     done.unwrap_or_else(|error| {
         output::error(&error);
-        let is_configuration =
-            error.is::<config::Problems>() || error.is::<crate::catalogue::CatalogueErrors>();
+        let is_configuration = error.is::<config::Problems>() || error.is::<crate::catalogue::CatalogueErrors>();
         ExitCode::from(if is_configuration { 2 } else { 1 })
     })
 }

@@ -30,10 +30,7 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode> {
-    let flags = args
-        .listen
-        .iter()
-        .map(|listen| ("server.listen".to_owned(), format!("\"{listen}\"")));
+    let flags = args.listen.iter().map(|listen| ("server.listen".to_owned(), format!("\"{listen}\"")));
     let config = args.config.load(flags.collect())?;
     harden();
     log(&config);
@@ -43,9 +40,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitCode> {
     actix_web::rt::System::new().block_on(async move {
         let ready = |listeners: &Listeners| {
             if json {
-                output::line(
-                    &json!({ "public": listeners.public, "internal": listeners.internal }).to_string(),
-                );
+                output::line(&json!({ "public": listeners.public, "internal": listeners.internal }).to_string());
             } else {
                 output::line(&format!("Collecting on http://{}", listeners.public));
             }
@@ -120,10 +115,7 @@ async fn forget(app: Arc<App>) {
 
 /// No core dump: it would hold keys and identifiers.
 pub(super) fn harden() {
-    let none = rustix::process::Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         tracing::warn!(%error, "core dumps cannot be turned off");
     }
@@ -137,9 +129,7 @@ pub(super) fn harden() {
 /// Logs go to the error output.
 pub(super) fn log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).unwrap_or_default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call (the demo's) finds the first one's subscriber, which is the same.
     let _ = match config.log.format {
         LogFormat::Text => subscriber.try_init(),

@@ -53,10 +53,7 @@ impl fmt::Display for Problems {
 /// All problems at once.
 pub fn load(layers: &Layers) -> Result<Config, Problems> {
     let mut problems = Vec::new();
-    let mut table = layers
-        .file
-        .as_deref()
-        .map_or_else(Table::new, |file| read(file, &mut problems));
+    let mut table = layers.file.as_deref().map_or_else(Table::new, |file| read(file, &mut problems));
     for (name, value) in &layers.environment {
         if let Some(key) = environment_key(name) {
             set(&mut table, &key, value);
@@ -72,11 +69,7 @@ pub fn load(layers: &Layers) -> Result<Config, Problems> {
         problems.sort_by(|a, b| a.key.cmp(&b.key));
         return Err(Problems(problems));
     }
-    let folder = layers
-        .file
-        .as_deref()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new(""));
+    let folder = layers.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     config.anchor(folder);
     Ok(config)
 }
@@ -86,21 +79,13 @@ fn read(file: &Path, problems: &mut Vec<Problem>) -> Table {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => {
-            problems.push(Problem {
-                key,
-                what: format!("cannot be read ({error}); `tuman init` makes one"),
-            });
+            problems.push(Problem { key, what: format!("cannot be read ({error}); `tuman init` makes one") });
             return Table::new();
         }
     };
     text.parse().unwrap_or_else(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| {
-            text[..span.start.min(text.len())].matches('\n').count() + 1
-        });
-        problems.push(Problem {
-            key,
-            what: format!("line {line} is not TOML: {}", error.message()),
-        });
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        problems.push(Problem { key, what: format!("line {line} is not TOML: {}", error.message()) });
         Table::new()
     })
 }
@@ -111,11 +96,7 @@ fn environment_key(name: &str) -> Option<String> {
         return None;
     }
     let (section, key) = name.strip_prefix(PREFIX)?.split_once('_')?;
-    Some(format!(
-        "{}.{}",
-        section.to_ascii_lowercase(),
-        key.to_ascii_lowercase()
-    ))
+    Some(format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase()))
 }
 
 /// Sets `section.key`; a value that reads as a TOML value is one, anything else is a string.
@@ -123,16 +104,10 @@ fn set(table: &mut Table, path: &str, value: &str) {
     let Some((section, key)) = path.split_once('.') else {
         return;
     };
-    let parsed = format!("value = {value}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut table| table.remove("value"));
+    let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
     let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(section) = section {
-        section.insert(
-            key.to_owned(),
-            parsed.unwrap_or_else(|| Value::String(value.to_owned())),
-        );
+        section.insert(key.to_owned(), parsed.unwrap_or_else(|| Value::String(value.to_owned())));
     }
 }
 
@@ -148,10 +123,7 @@ fn remove_unknown(table: &mut Table, problems: &mut Vec<Problem>) {
             return false;
         };
         let Value::Table(keys) = value else {
-            problems.push(Problem {
-                key: section.to_string(),
-                what: format!("is a section: write [{section}]"),
-            });
+            problems.push(Problem { key: section.to_string(), what: format!("is a section: write [{section}]") });
             return false;
         };
         keys.retain(|key, _| {
@@ -178,10 +150,7 @@ fn parse(mut table: Table, problems: &mut Vec<Problem>) -> Config {
         };
         let path = error.path().to_string();
         // The message may quote the value; what is told is the kind that is wanted.
-        problems.push(Problem {
-            key: path.clone(),
-            what: error.inner().message().trim().to_owned(),
-        });
+        problems.push(Problem { key: path.clone(), what: error.inner().message().trim().to_owned() });
         let mut parts = path.split(['.', '[']);
         let (section, key) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let removed = match table.get_mut(section) {
@@ -195,25 +164,16 @@ fn parse(mut table: Table, problems: &mut Vec<Problem>) -> Config {
 }
 
 fn check(config: &Config, problems: &mut Vec<Problem>) {
-    let mut wrong = |key: &str, what: &str| {
-        problems.push(Problem {
-            key: key.into(),
-            what: what.into(),
-        })
-    };
-    for (key, address) in [
-        ("server.listen", &config.server.listen),
-        ("server.listen_internal", &config.server.listen_internal),
-    ] {
+    let mut wrong = |key: &str, what: &str| problems.push(Problem { key: key.into(), what: what.into() });
+    for (key, address) in
+        [("server.listen", &config.server.listen), ("server.listen_internal", &config.server.listen_internal)]
+    {
         if address.parse::<std::net::SocketAddr>().is_err() {
             wrong(key, "expected an address with a port, such as \"127.0.0.1:8080\"");
         }
     }
     if Zone::named(&config.privacy.zone).is_none() {
-        wrong(
-            "privacy.zone",
-            "expected an IANA time zone, such as \"Asia/Almaty\"",
-        );
+        wrong("privacy.zone", "expected an IANA time zone, such as \"Asia/Almaty\"");
     }
     if config.privacy.grace.duration() > super::Interval::hours(72).duration() {
         wrong("privacy.grace", "a key may live for at most 72h after its day");
@@ -224,17 +184,11 @@ fn check(config: &Config, problems: &mut Vec<Problem>) {
         && (-90.0..=90.0).contains(&south)
         && (-90.0..=90.0).contains(&north);
     if !in_range || west >= east || south >= north {
-        wrong(
-            "privacy.region",
-            "expected [west, south, east, north] in degrees, west < east and south < north",
-        );
+        wrong("privacy.region", "expected [west, south, east, north] in degrees, west < east and south < north");
     }
     for place in &config.privacy.sensitive_places {
         if tuman_privacy::place::Cell::from_geohash(place).is_none() {
-            wrong(
-                "privacy.sensitive_places",
-                "expected geohashes of three to five characters",
-            );
+            wrong("privacy.sensitive_places", "expected geohashes of three to five characters");
             break;
         }
     }
@@ -242,10 +196,7 @@ fn check(config: &Config, problems: &mut Vec<Problem>) {
         wrong("limits.events", "expected 1 to 10000");
     }
     if config.spool.segment > config.spool.limit {
-        wrong(
-            "spool.segment",
-            "is larger than spool.limit: make it smaller, or the limit larger",
-        );
+        wrong("spool.segment", "is larger than spool.limit: make it smaller, or the limit larger");
     }
     if config.store.memory < super::ByteSize::mib(200) {
         wrong("store.memory", "the engine needs at least \"200 MiB\"");
@@ -260,10 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tuman.toml");
         std::fs::write(&file, text).unwrap();
-        load(&Layers {
-            file: Some(file),
-            ..Layers::default()
-        })
+        load(&Layers { file: Some(file), ..Layers::default() })
     }
 
     #[test]
@@ -281,14 +229,7 @@ mod tests {
         let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
         assert_eq!(
             keys,
-            [
-                "nonsense",
-                "privacy.grace",
-                "privacy.zone",
-                "server.listen",
-                "server.port",
-                "spool.segment"
-            ]
+            ["nonsense", "privacy.grace", "privacy.zone", "server.listen", "server.port", "spool.segment"]
         );
     }
 
@@ -296,11 +237,8 @@ mod tests {
     fn the_environment_stands_over_the_file_and_flags_over_both() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tuman.toml");
-        std::fs::write(
-            &file,
-            "[server]\nworkers = 1\nlisten = \"127.0.0.1:1\"\n[spool]\nsegment_age = \"2s\"",
-        )
-        .unwrap();
+        std::fs::write(&file, "[server]\nworkers = 1\nlisten = \"127.0.0.1:1\"\n[spool]\nsegment_age = \"2s\"")
+            .unwrap();
         let config = load(&Layers {
             file: Some(file),
             environment: vec![
@@ -312,10 +250,7 @@ mod tests {
             flags: vec![("server.listen".into(), "127.0.0.1:3".into())],
         })
         .unwrap();
-        assert_eq!(
-            (config.server.workers, config.server.listen.as_str()),
-            (2, "127.0.0.1:3")
-        );
+        assert_eq!((config.server.workers, config.server.listen.as_str()), (2, "127.0.0.1:3"));
         assert_eq!(config.spool.segment_age, crate::config::Interval::seconds(2));
         assert_eq!(config.paths.data, folder.path().join("data"));
     }

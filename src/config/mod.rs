@@ -109,12 +109,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            body: ByteSize::mib(1),
-            decompressed: ByteSize::mib(8),
-            events: 500,
-            remembered_reports: 4_000_000,
-        }
+        Limits { body: ByteSize::mib(1), decompressed: ByteSize::mib(8), events: 500, remembered_reports: 4_000_000 }
     }
 }
 
@@ -190,12 +185,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Store {
-        Store {
-            kind: StoreKind::Embedded,
-            library: PathBuf::new(),
-            memory: ByteSize::mib(900),
-            threads: 2,
-        }
+        Store { kind: StoreKind::Embedded, library: PathBuf::new(), memory: ByteSize::mib(900), threads: 2 }
     }
 }
 
@@ -243,10 +233,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Log {
-        Log {
-            filter: "info".into(),
-            format: LogFormat::Text,
-        }
+        Log { filter: "info".into(), format: LogFormat::Text }
     }
 }
 
@@ -263,11 +250,7 @@ pub enum LogFormat {
 impl Config {
     /// Makes relative paths start at `folder`.
     pub fn anchor(&mut self, folder: &Path) {
-        for path in [
-            &mut self.paths.data,
-            &mut self.paths.catalogue,
-            &mut self.paths.access,
-        ] {
+        for path in [&mut self.paths.data, &mut self.paths.catalogue, &mut self.paths.access] {
             *path = folder.join(&*path);
         }
         for optional in [&mut self.paths.keys, &mut self.store.library] {

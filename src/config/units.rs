@@ -103,11 +103,7 @@ impl Interval {
             "d" => 86_400_000,
             _ => return None,
         };
-        number
-            .parse::<u64>()
-            .ok()?
-            .checked_mul(ms)
-            .map(|ms| Interval(Duration::from_millis(ms)))
+        number.parse::<u64>().ok()?.checked_mul(ms).map(|ms| Interval(Duration::from_millis(ms)))
     }
 }
 

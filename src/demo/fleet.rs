@@ -61,11 +61,7 @@ impl Fleet {
     /// A fleet of so many phones. `opening` is the first day of the demo's history: the app's releases are counted from
     /// it, and two come after it. A fleet can be asked about any day, before the opening too.
     pub fn new(seed: u64, phones: usize, opening: Date) -> Fleet {
-        Fleet {
-            seed,
-            phones: u32::try_from(phones).unwrap_or(u32::MAX),
-            opening: day_number(opening),
-        }
+        Fleet { seed, phones: u32::try_from(phones).unwrap_or(u32::MAX), opening: day_number(opening) }
     }
 
     /// All reports about `day` (local), phone by phone, each with the moment it is sent. That moment lies within the day
@@ -97,20 +93,10 @@ impl Fleet {
             life.visits(self.seed, &phone, local.number, &mut visits);
             for (index, visit) in (0..).zip(&visits) {
                 let at = local.moment(i64::from(visit.sent_ms));
-                let due = Due {
-                    at,
-                    day: local.number,
-                    slot,
-                    index,
-                    first_sent: None,
-                };
+                let due = Due { at, day: local.number, slot, index, first_sent: None };
                 plan.push(due);
                 if let Some(retry_ms) = visit.retry_ms {
-                    plan.push(Due {
-                        at: local.moment(i64::from(retry_ms)),
-                        first_sent: Some(at),
-                        ..due
-                    });
+                    plan.push(Due { at: local.moment(i64::from(retry_ms)), first_sent: Some(at), ..due });
                 }
             }
         }
@@ -120,24 +106,16 @@ impl Fleet {
 
     /// The reports that leave in (`from`, `to`], in order, late ones of earlier days among them. To follow the time step by
     /// step, [`Schedule`](super::schedule::Schedule) is cheaper: this plans whole days anew.
-    pub fn due(
-        &self,
-        from: Timestamp,
-        to: Timestamp,
-        zone: &TimeZone,
-    ) -> impl Iterator<Item = Upload> + use<> {
+    pub fn due(&self, from: Timestamp, to: Timestamp, zone: &TimeZone) -> impl Iterator<Item = Upload> + use<> {
         let mut schedule = super::schedule::Schedule::new(self.clone(), zone.clone(), from);
         let (fleet, zone) = (self.clone(), zone.clone());
-        std::iter::from_fn(move || schedule.next_until(to))
-            .filter_map(move |due| fleet.upload(&due, due.at, &zone))
+        std::iter::from_fn(move || schedule.next_until(to)).filter_map(move |due| fleet.upload(&due, due.at, &zone))
     }
 
     /// The bytes of a planned report that leaves at `at`, which is later than planned where the server was away. A retry
     /// repeats the bytes of the first attempt. None if the report was not planned by this fleet.
     pub fn upload(&self, due: &Due, at: Timestamp, zone: &TimeZone) -> Option<Upload> {
-        let date = Date::constant(1970, 1, 1)
-            .checked_add(i64::from(due.day).days())
-            .ok()?;
+        let date = Date::constant(1970, 1, 1).checked_add(i64::from(due.day).days()).ok()?;
         let local = LocalDay::new(date, zone).ok()?;
         let life = Life::at(self.seed, due.slot, due.day);
         let phone = Phone::of(self.seed, &life);
@@ -157,17 +135,12 @@ impl Fleet {
 
     /// Every identifier that points to a phone and is sent between two days, as (kind, text): in its canonical form
     /// and, where it differs, in the spelling on the wire. Junk and opt-outs (all zeros) point to nobody and are left out.
-    pub fn identifiers(
-        &self,
-        first: Date,
-        last: Date,
-    ) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    pub fn identifiers(&self, first: Date, last: Date) -> impl Iterator<Item = (&'static str, String)> + use<> {
         self.phones_between(first, last).flat_map(|phone| {
             phone.identifiers.into_iter().flat_map(|identifier| {
                 let name = identifier.kind.name();
                 let canonical = identifier.canonical;
-                let sent =
-                    Some(identifier.sent).filter(|sent| canonical.as_ref().is_some_and(|form| form != sent));
+                let sent = Some(identifier.sent).filter(|sent| canonical.as_ref().is_some_and(|form| form != sent));
                 canonical.into_iter().chain(sent).map(move |text| (name, text))
             })
         })
@@ -175,8 +148,7 @@ impl Fleet {
 
     /// The homes and workplaces of the phones that are there between two days.
     pub fn points(&self, first: Date, last: Date) -> impl Iterator<Item = Point> + use<> {
-        self.phones_between(first, last)
-            .flat_map(|phone| [phone.home, phone.work])
+        self.phones_between(first, last).flat_map(|phone| [phone.home, phone.work])
     }
 
     fn phones_between(&self, first: Date, last: Date) -> impl Iterator<Item = Phone> + use<> {
@@ -190,28 +162,9 @@ impl Fleet {
         })
     }
 
-    fn body(
-        &self,
-        life: &Life,
-        phone: &Phone,
-        day: &LocalDay,
-        visit: Visit,
-        index: u32,
-        sent_ms: i64,
-    ) -> Vec<u8> {
+    fn body(&self, life: &Life, phone: &Phone, day: &LocalDay, visit: Visit, index: u32, sent_ms: i64) -> Vec<u8> {
         let version = self.version(life, phone, day.number);
-        report::write(
-            &Occasion {
-                seed: self.seed,
-                life,
-                phone,
-                day,
-                version,
-                visit,
-                index,
-            },
-            sent_ms,
-        )
+        report::write(&Occasion { seed: self.seed, life, phone, day, version, visit, index }, sent_ms)
     }
 
     /// The version of the app that a phone runs on a day: the newest at its install, then each one that its owner has
@@ -229,13 +182,7 @@ impl Fleet {
 const FIRST_RELEASE: &str = "3.2.0";
 
 /// The versions after the first, and the day on which each came out, counted from the fleet's opening.
-const RELEASES: [(&str, i32); 5] = [
-    ("3.3.0", -120),
-    ("3.4.0", -60),
-    ("3.4.1", -31),
-    ("3.5.0", 8),
-    ("3.6.0", 22),
-];
+const RELEASES: [(&str, i32); 5] = [("3.3.0", -120), ("3.4.0", -60), ("3.4.1", -31), ("3.5.0", 8), ("3.6.0", 22)];
 
 struct DayUploads {
     fleet: Fleet,
@@ -277,11 +224,7 @@ impl Iterator for DayUploads {
                 };
                 if let Some(retry_ms) = visit.retry_ms {
                     let sent_at = local.moment(i64::from(retry_ms));
-                    self.ready.push_back(Upload {
-                        sent_at,
-                        retry: true,
-                        ..upload.clone()
-                    });
+                    self.ready.push_back(Upload { sent_at, retry: true, ..upload.clone() });
                 }
                 self.ready.push_back(upload);
             }

@@ -36,19 +36,9 @@ impl History<'_> {
     ///
     /// # Errors
     /// Where the collector cannot be opened, or a report or seal fails.
-    pub async fn run(
-        self,
-        declared: Declared,
-        store: Arc<dyn Store>,
-        each_day: impl Fn(Date),
-    ) -> Result<u64> {
+    pub async fn run(self, declared: Declared, store: Arc<dyn Store>, each_day: impl Fn(Date)) -> Result<u64> {
         let clock = ManualClock::at(self.from.as_millisecond());
-        let app = Arc::new(App::open(
-            self.config.clone(),
-            declared,
-            store,
-            Arc::new(clock.clone()),
-        )?);
+        let app = Arc::new(App::open(self.config.clone(), declared, store, Arc::new(clock.clone()))?);
         let loading = actix_web::rt::spawn(app.loader.clone().run());
         let taken = self.fill(&app, &clock, each_day).await;
         app.close(loading).await;

@@ -61,12 +61,7 @@ pub(super) enum Platform {
 }
 
 const OPTED_OUT: &str = "00000000-0000-0000-0000-000000000000";
-const JUNK_IMEIS: [&str; 4] = [
-    "000000000000000",
-    "004999010640000",
-    "012345678912345",
-    "358240051111110",
-];
+const JUNK_IMEIS: [&str; 4] = ["000000000000000", "004999010640000", "012345678912345", "358240051111110"];
 const JUNK_ANDROID_IDS: [&str; 2] = ["9774d56d682e549c", "0000000000000000"];
 /// Vendors of phones, from the public register of the IEEE.
 const VENDORS: [u64; 4] = [0x8c_f5_a3, 0xf0_18_98, 0x64_09_80, 0x00_e0_fc];
@@ -103,11 +98,7 @@ pub(super) fn draw(chance: &mut Chance, platform: Platform) -> Vec<Identifier> {
 }
 
 fn nobody(kind: Kind, sent: &str) -> Identifier {
-    Identifier {
-        kind,
-        sent: sent.to_owned(),
-        canonical: None,
-    }
+    Identifier { kind, sent: sent.to_owned(), canonical: None }
 }
 
 fn uuid(chance: &mut Chance, kind: Kind) -> Identifier {
@@ -119,11 +110,7 @@ fn uuid(chance: &mut Chance, kind: Kind) -> Identifier {
         Kind::InstallId if chance.happens(0.05) => drawn.simple().to_string(),
         _ => canonical.clone(),
     };
-    Identifier {
-        kind,
-        sent,
-        canonical: Some(canonical),
-    }
+    Identifier { kind, sent, canonical: Some(canonical) }
 }
 
 fn android_id(chance: &mut Chance) -> Identifier {
@@ -134,11 +121,7 @@ fn android_id(chance: &mut Chance) -> Identifier {
         1 => canonical.trim_start_matches('0').to_owned(),
         _ => canonical.clone(),
     };
-    Identifier {
-        kind: Kind::AndroidId,
-        sent,
-        canonical: Some(canonical),
-    }
+    Identifier { kind: Kind::AndroidId, sent, canonical: Some(canonical) }
 }
 
 fn imei(chance: &mut Chance) -> Identifier {
@@ -150,19 +133,10 @@ fn imei(chance: &mut Chance) -> Identifier {
     let sent = match chance.below(10) {
         0 => canonical.clone(),
         1 => format!("{canonical}{:02}", chance.below(99)),
-        2 => format!(
-            "{}-{}-{}-{check}",
-            &canonical[..2],
-            &canonical[2..8],
-            &canonical[8..]
-        ),
+        2 => format!("{}-{}-{}-{check}", &canonical[..2], &canonical[2..8], &canonical[8..]),
         _ => format!("{canonical}{check}"),
     };
-    Identifier {
-        kind: Kind::Imei,
-        sent,
-        canonical: Some(canonical),
-    }
+    Identifier { kind: Kind::Imei, sent, canonical: Some(canonical) }
 }
 
 fn meid(chance: &mut Chance) -> Identifier {
@@ -174,18 +148,11 @@ fn meid(chance: &mut Chance) -> Identifier {
         0 => format!("{maker:010}{serial:08}"),
         1 => {
             let digits = canonical.chars().filter_map(|digit| digit.to_digit(16));
-            format!(
-                "{canonical}{:X}",
-                luhn(digits.collect::<Vec<_>>().into_iter(), 16)
-            )
+            format!("{canonical}{:X}", luhn(digits.collect::<Vec<_>>().into_iter(), 16))
         }
         _ => canonical.clone(),
     };
-    Identifier {
-        kind: Kind::Meid,
-        sent,
-        canonical: Some(canonical),
-    }
+    Identifier { kind: Kind::Meid, sent, canonical: Some(canonical) }
 }
 
 fn mac(chance: &mut Chance) -> Identifier {
@@ -196,27 +163,16 @@ fn mac(chance: &mut Chance) -> Identifier {
         1 => canonical.clone(),
         _ => colons(&canonical, ':').to_ascii_uppercase(),
     };
-    Identifier {
-        kind: Kind::Mac,
-        sent,
-        canonical: Some(canonical),
-    }
+    Identifier { kind: Kind::Mac, sent, canonical: Some(canonical) }
 }
 
 fn randomised_mac(chance: &mut Chance) -> Identifier {
     let [first, rest @ ..] = chance.bytes();
     // The second lowest bit says "administered locally", the lowest would say "multicast".
     let first = (first & !1) | 2;
-    let canonical = format!(
-        "{first:02x}{:02x}{:02x}{:02x}{:02x}{:02x}",
-        rest[0], rest[1], rest[2], rest[3], rest[4]
-    );
+    let canonical = format!("{first:02x}{:02x}{:02x}{:02x}{:02x}{:02x}", rest[0], rest[1], rest[2], rest[3], rest[4]);
     let sent = colons(&canonical, ':');
-    Identifier {
-        kind: Kind::Mac,
-        sent,
-        canonical: Some(canonical),
-    }
+    Identifier { kind: Kind::Mac, sent, canonical: Some(canonical) }
 }
 
 fn colons(hex: &str, separator: char) -> String {
@@ -250,11 +206,7 @@ mod tests {
     fn drawn() -> Vec<Identifier> {
         let mut identifiers = Vec::new();
         for phone in 0..20_000 {
-            let platform = if phone % 5 == 0 {
-                Platform::Ios
-            } else {
-                Platform::Android
-            };
+            let platform = if phone % 5 == 0 { Platform::Ios } else { Platform::Android };
             identifiers.extend(draw(&mut Chance::of(7, Subject::Phone, phone, 0), platform));
         }
         identifiers
@@ -262,12 +214,7 @@ mod tests {
 
     #[test]
     fn check_digits_agree_with_known_numbers() {
-        let digits = |text: &str, base| {
-            text.chars()
-                .filter_map(|c| c.to_digit(base))
-                .collect::<Vec<_>>()
-                .into_iter()
-        };
+        let digits = |text: &str, base| text.chars().filter_map(|c| c.to_digit(base)).collect::<Vec<_>>().into_iter();
         assert_eq!(luhn(digits("49015420323751", 10), 10), 8);
         assert_eq!(luhn(digits("35417803685978", 10), 10), 9);
         assert_eq!(luhn(digits("AF0123450ABCDE", 16), 16), 0xC);
@@ -276,21 +223,12 @@ mod tests {
     #[test]
     fn imeis_of_fifteen_digits_pass_luhn() {
         let mut seen = 0;
-        for identifier in drawn()
-            .iter()
-            .filter(|id| id.kind == Kind::Imei && id.canonical.is_some())
-        {
+        for identifier in drawn().iter().filter(|id| id.kind == Kind::Imei && id.canonical.is_some()) {
             let digits: String = identifier.sent.chars().filter(char::is_ascii_digit).collect();
             assert!(digits.starts_with(identifier.canonical.as_deref().unwrap()));
             if digits.len() == 15 {
-                let check = luhn(
-                    digits[..14]
-                        .chars()
-                        .filter_map(|c| c.to_digit(10))
-                        .collect::<Vec<_>>()
-                        .into_iter(),
-                    10,
-                );
+                let check =
+                    luhn(digits[..14].chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>().into_iter(), 10);
                 assert_eq!(digits[14..], check.to_string());
                 seen += 1;
             }
@@ -306,20 +244,14 @@ mod tests {
         let mut canonical = HashSet::new();
         for identifier in &identifiers {
             if let Some(form) = &identifier.canonical {
-                assert!(
-                    canonical.insert((identifier.kind, form.clone())),
-                    "{identifier:?}"
-                );
+                assert!(canonical.insert((identifier.kind, form.clone())), "{identifier:?}");
             }
         }
     }
 
     #[test]
     fn decimal_meids_are_within_their_parts() {
-        for identifier in drawn()
-            .iter()
-            .filter(|id| id.kind == Kind::Meid && id.sent.len() == 18)
-        {
+        for identifier in drawn().iter().filter(|id| id.kind == Kind::Meid && id.sent.len() == 18) {
             assert!(identifier.sent[..10].parse::<u64>().unwrap() < 1 << 32);
             assert!(identifier.sent[10..].parse::<u64>().unwrap() < 1 << 24);
         }

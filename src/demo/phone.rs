@@ -86,11 +86,7 @@ impl Life {
             30..70 => 0.25 + 0.35 * chance.unit(),
             _ => 0.04 + 0.16 * chance.unit(),
         };
-        Life {
-            slot,
-            installed,
-            rate,
-        }
+        Life { slot, installed, rate }
     }
 
     /// A stream of draws for this life at one further coordinate.
@@ -113,11 +109,7 @@ impl Phone {
     pub(super) fn of(seed: u64, life: &Life) -> Phone {
         let mut chance = life.chance(seed, Subject::Phone, 0);
         let chance = &mut chance;
-        let platform = if chance.happens(0.2) {
-            Platform::Ios
-        } else {
-            Platform::Android
-        };
+        let platform = if chance.happens(0.2) { Platform::Ios } else { Platform::Android };
         let (os_version, tablets) = match platform {
             Platform::Android => (chance.weighted(&ANDROIDS), 0.06),
             Platform::Ios => (chance.weighted(&IOS_VERSIONS), 0.09),
@@ -130,21 +122,13 @@ impl Phone {
             identifiers: identity::draw(chance, platform),
             platform,
             os_version,
-            class: if chance.happens(tablets) {
-                "tablet"
-            } else {
-                "phone"
-            },
+            class: if chance.happens(tablets) { "tablet" } else { "phone" },
             language: chance.weighted(&LANGUAGES),
             consent: chance.weighted(&CONSENTS),
             city,
             home,
             work,
-            placing: if chance.happens(0.3) {
-                Placing::Geohash
-            } else {
-                Placing::Coordinates
-            },
+            placing: if chance.happens(0.3) { Placing::Geohash } else { Placing::Coordinates },
             encoding: chance.weighted(&ENCODINGS),
             skew_s: skew_s(chance),
             update_days: update_days(chance),
@@ -154,80 +138,19 @@ impl Phone {
     }
 }
 
-const ANDROIDS: [(&str, u32); 9] = [
-    ("8.1.0", 1),
-    ("9", 2),
-    ("10", 5),
-    ("11", 9),
-    ("12", 12),
-    ("13", 18),
-    ("14", 24),
-    ("15", 21),
-    ("16", 8),
-];
-const IOS_VERSIONS: [(&str, u32); 6] = [
-    ("15.8.3", 3),
-    ("16.7.11", 9),
-    ("17.6.1", 18),
-    ("18.5", 20),
-    ("18.6.2", 28),
-    ("26.0.1", 22),
-];
-const LANGUAGES: [(&str, u32); 7] = [
-    ("ru-KZ", 46),
-    ("kk-KZ", 36),
-    ("ru-RU", 8),
-    ("en-US", 6),
-    ("uz-UZ", 2),
-    ("tr-TR", 1),
-    ("zh-Hans-CN", 1),
-];
-const ENCODINGS: [(Encoding, u32); 3] = [
-    (Encoding::Gzip, 50),
-    (Encoding::Zstd, 25),
-    (Encoding::Identity, 25),
-];
+const ANDROIDS: [(&str, u32); 9] =
+    [("8.1.0", 1), ("9", 2), ("10", 5), ("11", 9), ("12", 12), ("13", 18), ("14", 24), ("15", 21), ("16", 8)];
+const IOS_VERSIONS: [(&str, u32); 6] =
+    [("15.8.3", 3), ("16.7.11", 9), ("17.6.1", 18), ("18.5", 20), ("18.6.2", 28), ("26.0.1", 22)];
+const LANGUAGES: [(&str, u32); 7] =
+    [("ru-KZ", 46), ("kk-KZ", 36), ("ru-RU", 8), ("en-US", 6), ("uz-UZ", 2), ("tr-TR", 1), ("zh-Hans-CN", 1)];
+const ENCODINGS: [(Encoding, u32); 3] = [(Encoding::Gzip, 50), (Encoding::Zstd, 25), (Encoding::Identity, 25)];
 const CONSENTS: [(Consent, u32); 5] = [
-    (
-        Consent {
-            usage: true,
-            location: true,
-            policy: "2026-01",
-        },
-        81,
-    ),
-    (
-        Consent {
-            usage: true,
-            location: false,
-            policy: "2026-01",
-        },
-        8,
-    ),
-    (
-        Consent {
-            usage: true,
-            location: false,
-            policy: "2025-06",
-        },
-        3,
-    ),
-    (
-        Consent {
-            usage: false,
-            location: true,
-            policy: "2026-01",
-        },
-        5,
-    ),
-    (
-        Consent {
-            usage: false,
-            location: false,
-            policy: "2026-01",
-        },
-        3,
-    ),
+    (Consent { usage: true, location: true, policy: "2026-01" }, 81),
+    (Consent { usage: true, location: false, policy: "2026-01" }, 8),
+    (Consent { usage: true, location: false, policy: "2025-06" }, 3),
+    (Consent { usage: false, location: true, policy: "2026-01" }, 5),
+    (Consent { usage: false, location: false, policy: "2026-01" }, 3),
 ];
 
 /// Most clocks are set by the network; a few are minutes off, very few hours.
@@ -271,31 +194,18 @@ mod tests {
         let total: f64 = cities::all().iter().map(|city| f64::from(city.population)).sum();
         for city in &cities::all()[..3] {
             let expected = f64::from(city.population) / total;
-            assert!(
-                (by_city[city.name] - expected).abs() < 0.02,
-                "{}: {}",
-                city.name,
-                by_city[city.name]
-            );
+            assert!((by_city[city.name] - expected).abs() < 0.02, "{}: {}", city.name, by_city[city.name]);
         }
-        let most = by_city
-            .iter()
-            .max_by(|left, right| left.1.total_cmp(right.1))
-            .unwrap();
+        let most = by_city.iter().max_by(|left, right| left.1.total_cmp(right.1)).unwrap();
         assert_eq!(*most.0, "Almaty");
     }
 
     #[test]
     fn homes_lie_within_the_reach_of_their_town() {
-        let far = phones()
-            .filter(|phone| phone.home.metres_to(phone.city.centre) > 12_000.0)
-            .count();
+        let far = phones().filter(|phone| phone.home.metres_to(phone.city.centre) > 12_000.0).count();
         assert!(far < 120, "{far}");
         let almaty: Vec<_> = phones().filter(|phone| phone.city.name == "Almaty").collect();
-        let outside = almaty
-            .iter()
-            .filter(|phone| phone.home.metres_to(phone.city.centre) > 2_500.0)
-            .count();
+        let outside = almaty.iter().filter(|phone| phone.home.metres_to(phone.city.centre) > 2_500.0).count();
         assert!(outside * 3 > almaty.len(), "all of Almaty lives in its centre");
     }
 

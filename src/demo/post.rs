@@ -44,13 +44,7 @@ pub struct Target {
 impl Target {
     /// A target with the settings of the demo: a look every second, eight requests at a time.
     pub fn new(url: impl Into<String>, key: impl Into<String>, zone: TimeZone) -> Target {
-        Target {
-            url: url.into(),
-            key: key.into(),
-            zone,
-            every: Duration::from_secs(1),
-            at_once: 8,
-        }
+        Target { url: url.into(), key: key.into(), zone, every: Duration::from_secs(1), at_once: 8 }
     }
 }
 
@@ -179,10 +173,7 @@ struct Pause {
 
 impl Pause {
     fn new() -> Pause {
-        Pause {
-            until: Instant::now(),
-            next: BACKOFF_FIRST,
-        }
+        Pause { until: Instant::now(), next: BACKOFF_FIRST }
     }
 
     fn lasts(&self) -> bool {
@@ -212,12 +203,8 @@ fn settle(due: Due, outcome: Outcome, pause: &mut Pause, counts: &Counts) -> Opt
         Outcome::Accepted(answer) => {
             pause.end();
             counts.accepted.fetch_add(1, Ordering::Relaxed);
-            counts
-                .events_accepted
-                .fetch_add(answer.accepted, Ordering::Relaxed);
-            counts
-                .events_refused
-                .fetch_add(answer.refused.len() as u64, Ordering::Relaxed);
+            counts.events_accepted.fetch_add(answer.accepted, Ordering::Relaxed);
+            counts.events_refused.fetch_add(answer.refused.len() as u64, Ordering::Relaxed);
             None
         }
         Outcome::Refused => {
@@ -255,9 +242,7 @@ fn attempt(
         Encoding::Zstd => request = request.insert_header((header::CONTENT_ENCODING, "zstd")),
     }
     if upload.do_not_track {
-        request = request
-            .insert_header(("DNT", "1"))
-            .insert_header(("Sec-GPC", "1"));
+        request = request.insert_header(("DNT", "1")).insert_header(("Sec-GPC", "1"));
     }
     let packed = pack(upload.body, upload.encoding);
     async move {
@@ -274,9 +259,7 @@ fn attempt(
                 let answer = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
                 Outcome::Accepted(answer.unwrap_or_default())
             }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
-                Outcome::Postponed(retry_after(&response))
-            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Outcome::Postponed(retry_after(&response)),
             status if status.is_server_error() => Outcome::Postponed(retry_after(&response)),
             _ => Outcome::Refused,
         };
@@ -285,13 +268,7 @@ fn attempt(
 }
 
 fn retry_after<S>(response: &awc::ClientResponse<S>) -> Option<Duration> {
-    let seconds = response
-        .headers()
-        .get(header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()?;
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     // An hour is more than any collector of ours asks for; a larger number is a mistake.
     Some(Duration::from_secs(seconds).min(Duration::from_secs(3_600)))
 }

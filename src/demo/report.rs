@@ -119,27 +119,14 @@ pub(super) struct Occasion<'a> {
 
 /// The body of the report, sent at `sent_ms` after local midnight.
 pub(super) fn write(occasion: &Occasion<'_>, sent_ms: i64) -> Vec<u8> {
-    let Occasion {
-        seed,
-        life,
-        phone,
-        day,
-        version,
-        visit,
-        index,
-    } = *occasion;
+    let Occasion { seed, life, phone, day, version, visit, index } = *occasion;
     let skew_ms = i64::from(phone.skew_s) * 1_000;
     let mut chance = life.chance(seed, Subject::Report, day.number * 4 + index as i32);
     let mut json = Json(Vec::with_capacity(640 + 240 * visit.events as usize));
 
     json.raw(r#"{"report_id":""#);
     let mut uuid = [0; 36];
-    json.raw(
-        uuid::Builder::from_random_bytes(chance.bytes())
-            .as_uuid()
-            .as_hyphenated()
-            .encode_lower(&mut uuid),
-    );
+    json.raw(uuid::Builder::from_random_bytes(chance.bytes()).as_uuid().as_hyphenated().encode_lower(&mut uuid));
     json.raw(r#"","sent_at":""#);
     day.write(sent_ms + skew_ms, phone.platform, &mut json);
     json.raw("\"");
@@ -157,11 +144,7 @@ pub(super) fn write(occasion: &Occasion<'_>, sent_ms: i64) -> Vec<u8> {
     for number in 0..visit.events {
         let jitter_ms = i64::from(chance.below(gap_ms as u32));
         let at_ms = i64::from(visit.start_s) * 1_000 + i64::from(number) * gap_ms + jitter_ms;
-        json.raw(if number == 0 {
-            r#"{"name":""#
-        } else {
-            r#",{"name":""#
-        });
+        json.raw(if number == 0 { r#"{"name":""# } else { r#",{"name":""# });
         let step = walk.step(&mut chance);
         json.raw(step.name());
         json.raw(r#"","at":""#);
@@ -192,11 +175,7 @@ fn write_consent(phone: &Phone, json: &mut Json) {
 fn write_device(phone: &Phone, json: &mut Json) {
     json.raw(r#","device":{"ids":["#);
     for (index, identifier) in phone.identifiers.iter().enumerate() {
-        json.raw(if index == 0 {
-            r#"{"kind":""#
-        } else {
-            r#",{"kind":""#
-        });
+        json.raw(if index == 0 { r#"{"kind":""# } else { r#",{"kind":""# });
         json.raw(identifier.kind.name());
         json.raw(r#"","value":""#);
         json.raw(&identifier.sent);
@@ -216,13 +195,7 @@ fn write_device(phone: &Phone, json: &mut Json) {
 
 /// The first report of a day carries what the app remembers; those after it only say when it was installed.
 fn write_activity(occasion: &Occasion<'_>, json: &mut Json) {
-    let Occasion {
-        seed,
-        life,
-        day,
-        index,
-        ..
-    } = *occasion;
+    let Occasion { seed, life, day, index, .. } = *occasion;
     let first = index == 0;
     let firsts = first.then(|| life.firsts(seed, day.number, day.month_day));
     json.raw(r#","activity":{"first_today":"#);
@@ -246,14 +219,7 @@ fn write_activity(occasion: &Occasion<'_>, json: &mut Json) {
 
 fn write_place(placing: Placing, place: Point, json: &mut Json) {
     let geohash = match placing {
-        Placing::Geohash => geohash::encode(
-            geohash::Coord {
-                x: place.longitude(),
-                y: place.latitude(),
-            },
-            5,
-        )
-        .ok(),
+        Placing::Geohash => geohash::encode(geohash::Coord { x: place.longitude(), y: place.latitude() }, 5).ok(),
         Placing::Coordinates => None,
     };
     if let Some(cell) = geohash {

@@ -40,11 +40,7 @@ pub(super) struct Firsts {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Stay {
     Home,
-    Away {
-        centre: Point,
-        scale_metres: f64,
-        lodging: Point,
-    },
+    Away { centre: Point, scale_metres: f64, lodging: Point },
 }
 
 impl Life {
@@ -59,11 +55,7 @@ impl Life {
 
     /// What the app remembers of earlier days, on a day of use. `month_day` counts from 1.
     pub(super) fn firsts(&self, seed: u64, day: i32, month_day: i32) -> Firsts {
-        let used_since = |first: i32| {
-            (first.max(self.installed)..day)
-                .rev()
-                .any(|past| self.is_active(seed, past))
-        };
+        let used_since = |first: i32| (first.max(self.installed)..day).rev().any(|past| self.is_active(seed, past));
         Firsts {
             week: !used_since(day - weekday(day)),
             month: !used_since(day - (month_day - 1)),
@@ -112,11 +104,7 @@ impl Life {
             (city.centre, city.scale_metres())
         };
         let lodging = centre.scattered(&mut chance, scale_metres * 0.5);
-        Stay::Away {
-            centre,
-            scale_metres,
-            lodging,
-        }
+        Stay::Away { centre, scale_metres, lodging }
     }
 }
 
@@ -126,13 +114,10 @@ impl Stay {
         let out_and_about = chance.unit();
         match *self {
             Stay::Away { lodging, .. } if out_and_about < 0.5 => lodging,
-            Stay::Away {
-                centre, scale_metres, ..
-            } => centre.scattered(chance, scale_metres * 0.5),
-            Stay::Home if out_and_about > 0.88 => phone
-                .city
-                .centre
-                .scattered(chance, phone.city.scale_metres() * 0.8),
+            Stay::Away { centre, scale_metres, .. } => centre.scattered(chance, scale_metres * 0.5),
+            Stay::Home if out_and_about > 0.88 => {
+                phone.city.centre.scattered(chance, phone.city.scale_metres() * 0.8)
+            }
             Stay::Home if weekday(day) < 5 && (9..18).contains(&hour) && out_and_about < 0.75 => phone.work,
             Stay::Home => phone.home,
         }
@@ -151,12 +136,10 @@ const ABROAD: [Point; 5] = [
 ];
 
 /// How many visits begin in each hour of a day, in thousandths.
-const WORKDAY: [u32; 24] = [
-    10, 5, 3, 2, 2, 4, 12, 30, 48, 50, 48, 50, 58, 60, 48, 46, 48, 54, 68, 84, 92, 88, 60, 30,
-];
-const WEEKEND: [u32; 24] = [
-    18, 10, 5, 3, 2, 2, 5, 12, 25, 42, 58, 66, 68, 66, 62, 60, 60, 62, 66, 74, 80, 76, 52, 26,
-];
+const WORKDAY: [u32; 24] =
+    [10, 5, 3, 2, 2, 4, 12, 30, 48, 50, 48, 50, 58, 60, 48, 46, 48, 54, 68, 84, 92, 88, 60, 30];
+const WEEKEND: [u32; 24] =
+    [18, 10, 5, 3, 2, 2, 5, 12, 25, 42, 58, 66, 68, 66, 62, 60, 60, 62, 66, 74, 80, 76, 52, 26];
 
 /// Monday is 0.
 pub(super) fn weekday(day: i32) -> i32 {
@@ -182,13 +165,7 @@ fn draw_visit(chance: &mut Chance, phone: &Phone, day: i32) -> Visit {
     }
     let length_s = 10 + events * (6 + chance.below(30));
     let start_s = (hour * 3_600 + chance.below(3_600)).min(DAY_S - 1 - length_s);
-    Visit {
-        start_s,
-        length_s,
-        events,
-        sent_ms: sent_after(chance, start_s + length_s),
-        retry_ms: None,
-    }
+    Visit { start_s, length_s, events, sent_ms: sent_after(chance, start_s + length_s), retry_ms: None }
 }
 
 /// Lets a few phones be offline after a visit: for minutes to hours, now and then for a day. Everything that ends in the
@@ -201,10 +178,7 @@ fn keep_offline(chance: &mut Chance, visits: &mut [Visit]) {
     };
     let from = chance.below(visits.len() as u32) as usize;
     let offline = &mut visits[from..];
-    let Some(back_s) = offline
-        .first()
-        .map(|visit| visit.start_s + visit.length_s + spell_s)
-    else {
+    let Some(back_s) = offline.first().map(|visit| visit.start_s + visit.length_s + spell_s) else {
         return;
     };
     for visit in offline {

@@ -31,13 +31,7 @@ impl Schedule {
     pub fn new(fleet: Fleet, zone: TimeZone, after: Timestamp) -> Schedule {
         let today = after.to_zoned(zone.clone()).date();
         let next_day = today.saturating_sub(DAYS_BACK.days());
-        Schedule {
-            fleet,
-            zone,
-            next_day,
-            after,
-            waiting: VecDeque::new(),
-        }
+        Schedule { fleet, zone, next_day, after, waiting: VecDeque::new() }
     }
 
     /// The next report that leaves at `until` or before; none if there is no more of them.
@@ -45,8 +39,7 @@ impl Schedule {
         let today = until.to_zoned(self.zone.clone()).date();
         while self.next_day <= today {
             let plan = self.fleet.plan(self.next_day, &self.zone);
-            self.waiting
-                .extend(plan.into_iter().filter(|due| due.at > self.after));
+            self.waiting.extend(plan.into_iter().filter(|due| due.at > self.after));
             self.waiting.make_contiguous().sort_unstable();
             self.next_day = self.next_day.tomorrow().ok()?;
         }
@@ -69,11 +62,7 @@ mod tests {
     fn hands_out_each_report_once_and_in_order_whatever_the_steps() {
         let fleet = Fleet::new(1, 300, date(2026, 11, 1));
         let zone = TimeZone::get("Asia/Almaty").unwrap();
-        let start = date(2026, 11, 20)
-            .at(9, 30, 0, 0)
-            .to_zoned(zone.clone())
-            .unwrap()
-            .timestamp();
+        let start = date(2026, 11, 20).at(9, 30, 0, 0).to_zoned(zone.clone()).unwrap().timestamp();
         let mut schedule = Schedule::new(fleet.clone(), zone.clone(), start);
         let mut stepped = Vec::new();
         for minutes in (7..=3 * 24 * 60).step_by(7) {
@@ -88,10 +77,7 @@ mod tests {
         assert!(whole.len() > 300);
         assert!(whole.is_sorted());
         assert_eq!(stepped, whole);
-        let distinct: HashSet<_> = whole
-            .iter()
-            .map(|due| (due.slot, due.day, due.index, due.first_sent))
-            .collect();
+        let distinct: HashSet<_> = whole.iter().map(|due| (due.slot, due.day, due.index, due.first_sent)).collect();
         assert_eq!(distinct.len(), whole.len());
     }
 }

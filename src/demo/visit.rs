@@ -95,12 +95,7 @@ impl Step {
 impl Walk {
     /// A walk that is about to begin.
     pub(super) fn new(version: &str, chance: &mut Chance) -> Walk {
-        Walk {
-            at: Screen::Outside,
-            category: chance.weighted(&CATEGORIES),
-            buggy: version == BUGGY,
-            begun: false,
-        }
+        Walk { at: Screen::Outside, category: chance.weighted(&CATEGORIES), buggy: version == BUGGY, begun: false }
     }
 
     /// Goes one step.
@@ -188,11 +183,7 @@ impl Walk {
             }
             Step::ProductView => {
                 text(json, r#""category":""#, self.category);
-                number(
-                    json,
-                    r#","price_tenge":"#,
-                    200.0 + chance.exponential(1.0).powi(2) * 9_000.0,
-                );
+                number(json, r#","price_tenge":"#, 200.0 + chance.exponential(1.0).powi(2) * 9_000.0);
                 boolean(json, r#","discounted":"#, chance.happens(0.3));
             }
             Step::FavouriteAdded => text(json, r#""category":""#, self.category),
@@ -217,31 +208,16 @@ impl Walk {
                 text(json, r#""channel":""#, chance.weighted(&channels));
             }
             Step::SettingsChanged => {
-                let settings = [
-                    ("notifications", 45),
-                    ("language", 22),
-                    ("town", 20),
-                    ("theme", 13),
-                ];
+                let settings = [("notifications", 45), ("language", 22), ("town", 20), ("theme", 13)];
                 text(json, r#""setting":""#, chance.weighted(&settings));
             }
             Step::Error => {
-                let kinds = [
-                    ("network", 48),
-                    ("timeout", 25),
-                    ("server", 14),
-                    ("image", 9),
-                    ("payment", 4),
-                ];
+                let kinds = [("network", 48), ("timeout", 25), ("server", 14), ("image", 9), ("payment", 4)];
                 text(json, r#""kind":""#, chance.weighted(&kinds));
                 boolean(json, r#","fatal":"#, chance.happens(0.06));
             }
             Step::ReviewPosted => {
-                number(
-                    json,
-                    r#""stars":"#,
-                    f64::from(chance.weighted(&[(5, 58), (4, 20), (3, 9), (2, 4), (1, 9)])),
-                );
+                number(json, r#""stars":"#, f64::from(chance.weighted(&[(5, 58), (4, 20), (3, 9), (2, 4), (1, 9)])));
                 boolean(json, r#","with_photo":"#, chance.happens(0.35));
             }
             Step::DebugPing => {}
@@ -250,9 +226,7 @@ impl Walk {
 
     fn search(&mut self, chance: &mut Chance) -> Step {
         self.category = chance.weighted(&CATEGORIES);
-        Step::Search {
-            with_text: self.buggy,
-        }
+        Step::Search { with_text: self.buggy }
     }
 }
 

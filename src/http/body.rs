@@ -28,10 +28,7 @@ impl Encoding {
     /// # Errors
     /// Where it is something else.
     pub fn of(headers: &HeaderMap) -> Result<Encoding, Problem> {
-        let content_type = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(Code::UnsupportedMediaType.into());
@@ -39,12 +36,7 @@ impl Encoding {
         let Some(encoding) = headers.get(CONTENT_ENCODING) else {
             return Ok(Encoding::Identity);
         };
-        match encoding
-            .to_str()
-            .map(str::to_ascii_lowercase)
-            .as_deref()
-            .map(str::trim)
-        {
+        match encoding.to_str().map(str::to_ascii_lowercase).as_deref().map(str::trim) {
             Ok("identity" | "") => Ok(Encoding::Identity),
             Ok("gzip" | "x-gzip") => Ok(Encoding::Gzip),
             Ok("zstd") => Ok(Encoding::Zstd),
@@ -57,15 +49,8 @@ impl Encoding {
 ///
 /// # Errors
 /// Where it is larger, or the client stops sending.
-pub async fn read(
-    headers: &HeaderMap,
-    mut payload: Payload,
-    most: usize,
-) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    let length = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse().ok());
+pub async fn read(headers: &HeaderMap, mut payload: Payload, most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let mut body = Zeroizing::new(Vec::with_capacity(length.unwrap_or(0_usize).min(most)));
     while let Some(chunk) = payload.next().await {
         let chunk: Bytes = chunk.map_err(|_| Code::RequestTimeout)?;
@@ -96,11 +81,7 @@ pub async fn drain(mut payload: Payload, most: usize) {
 ///
 /// # Errors
 /// Where it is damaged, or larger.
-pub fn decode(
-    body: Zeroizing<Vec<u8>>,
-    encoding: Encoding,
-    most: usize,
-) -> Result<Zeroizing<Vec<u8>>, Problem> {
+pub fn decode(body: Zeroizing<Vec<u8>>, encoding: Encoding, most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     match encoding {
         Encoding::Identity if body.len() > most => Err(Code::DecompressedTooLarge.into()),
         Encoding::Identity => Ok(body),
@@ -120,10 +101,7 @@ fn gunzip(body: &[u8], most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
         return Err(Code::BadEncoding.into());
     };
     let [c0, c1, c2, c3, s0, s1, s2, s3] = *trailer;
-    let (checksum, size) = (
-        u32::from_le_bytes([c0, c1, c2, c3]),
-        u32::from_le_bytes([s0, s1, s2, s3]) as usize,
-    );
+    let (checksum, size) = (u32::from_le_bytes([c0, c1, c2, c3]), u32::from_le_bytes([s0, s1, s2, s3]) as usize);
     if size > most {
         return Err(Code::DecompressedTooLarge.into());
     }
@@ -187,66 +165,34 @@ mod tests {
         assert_eq!(ones.as_slice(), b"hello");
         // Two members of one size: the trailer's size alone would take the first for the whole.
         let two = [gzip(b"hello"), gzip(b"world")].concat();
-        assert_eq!(
-            decode(Zeroizing::new(two), Encoding::Gzip, 100)
-                .unwrap()
-                .as_slice(),
-            b"helloworld"
-        );
+        assert_eq!(decode(Zeroizing::new(two), Encoding::Gzip, 100).unwrap().as_slice(), b"helloworld");
         let long: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         let two = [gzip(&long), gzip(b"!")].concat();
-        assert_eq!(
-            decode(Zeroizing::new(two), Encoding::Gzip, 1 << 20)
-                .unwrap()
-                .len(),
-            400_001
-        );
+        assert_eq!(decode(Zeroizing::new(two), Encoding::Gzip, 1 << 20).unwrap().len(), 400_001);
     }
 
     #[test]
     fn bombs_stop_at_the_cap() {
         let zeros = vec![0; 10 << 20];
-        assert_eq!(
-            code(gzip(&zeros), Encoding::Gzip, 1 << 20),
-            Code::DecompressedTooLarge
-        );
-        assert_eq!(
-            code([gzip(&zeros), gzip(b"x")].concat(), Encoding::Gzip, 1 << 20),
-            Code::DecompressedTooLarge
-        );
+        assert_eq!(code(gzip(&zeros), Encoding::Gzip, 1 << 20), Code::DecompressedTooLarge);
+        assert_eq!(code([gzip(&zeros), gzip(b"x")].concat(), Encoding::Gzip, 1 << 20), Code::DecompressedTooLarge);
         let bomb = zstd::bulk::compress(&zeros, 1).unwrap();
         assert_eq!(code(bomb, Encoding::Zstd, 1 << 20), Code::DecompressedTooLarge);
     }
 
     #[test]
     fn damage_is_told_from_size() {
-        for body in [
-            Vec::new(),
-            b"{}".to_vec(),
-            vec![0x1f; 30],
-            gzip(b"hello")[..15].to_vec(),
-        ] {
+        for body in [Vec::new(), b"{}".to_vec(), vec![0x1f; 30], gzip(b"hello")[..15].to_vec()] {
             assert_eq!(code(body, Encoding::Gzip, 1 << 20), Code::BadEncoding);
         }
-        assert_eq!(
-            code(b"hello world".to_vec(), Encoding::Zstd, 1 << 20),
-            Code::BadEncoding
-        );
+        assert_eq!(code(b"hello world".to_vec(), Encoding::Zstd, 1 << 20), Code::BadEncoding);
     }
 
     #[test]
     fn what_fits_exactly_is_taken() {
         let data = vec![b'x'; 5_000];
-        assert_eq!(
-            decode(Zeroizing::new(gzip(&data)), Encoding::Gzip, 5_000)
-                .unwrap()
-                .len(),
-            5_000
-        );
+        assert_eq!(decode(Zeroizing::new(gzip(&data)), Encoding::Gzip, 5_000).unwrap().len(), 5_000);
         let zstd = zstd::bulk::compress(&data, 1).unwrap();
-        assert_eq!(
-            decode(Zeroizing::new(zstd), Encoding::Zstd, 5_000).unwrap().len(),
-            5_000
-        );
+        assert_eq!(decode(Zeroizing::new(zstd), Encoding::Zstd, 5_000).unwrap().len(), 5_000);
     }
 }

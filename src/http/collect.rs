@@ -24,11 +24,8 @@ pub(super) async fn collect(request: HttpRequest, payload: Payload, app: Data<Ap
             response
         }
         Err(problem) => {
-            let metric = if problem.status_code().is_server_error() {
-                Metric::ReportsFailed
-            } else {
-                Metric::ReportsRejected
-            };
+            let metric =
+                if problem.status_code().is_server_error() { Metric::ReportsFailed } else { Metric::ReportsRejected };
             metric.add(1);
             problem.error_response()
         }
@@ -37,12 +34,8 @@ pub(super) async fn collect(request: HttpRequest, payload: Payload, app: Data<Ap
 
 async fn take(request: &HttpRequest, payload: Payload, app: &App) -> Result<HttpResponse, Problem> {
     let access = app.access();
-    let checked = grant(request, &access, &[Role::App]).and_then(|grant| {
-        Ok((
-            grant.app.as_deref().unwrap_or_default(),
-            Encoding::of(request.headers())?,
-        ))
-    });
+    let checked = grant(request, &access, &[Role::App])
+        .and_then(|grant| Ok((grant.app.as_deref().unwrap_or_default(), Encoding::of(request.headers())?)));
     let (id, encoding) = match checked {
         Ok(checked) => checked,
         Err(problem) => {
@@ -64,9 +57,7 @@ async fn take(request: &HttpRequest, payload: Payload, app: &App) -> Result<Http
 
 /// `Sec-GPC: 1` or `DNT: 1`.
 fn opted_out(headers: &HeaderMap) -> bool {
-    ["Sec-GPC", "DNT"].iter().any(|name| {
-        headers
-            .get(*name)
-            .is_some_and(|value| value.as_bytes().trim_ascii() == b"1")
-    })
+    ["Sec-GPC", "DNT"]
+        .iter()
+        .any(|name| headers.get(*name).is_some_and(|value| value.as_bytes().trim_ascii() == b"1"))
 }

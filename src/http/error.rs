@@ -3,7 +3,7 @@
 //! Guarantees: nothing of a request is ever in a problem document; every text is fixed.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 use tuman_privacy::anonymise::Rejection;
@@ -19,7 +19,7 @@ use crate::{stats, store::StoreError};
 pub struct Problem {
     code: Code,
     field: Option<&'static str>,
-    parameters: Vec<stats::Problem>,
+    problems: Vec<stats::Problem>,
 }
 
 /// The stable codes.
@@ -33,6 +33,8 @@ pub enum Code {
     BadEncoding,
     /// No token, an unknown one, or one of another role.
     Unauthorized,
+    /// The token is for something else.
+    Forbidden,
     /// No such path.
     NotFound,
     /// The path has no such method.
@@ -71,11 +73,12 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Code; 21] = [
+    pub const ALL: [Code; 22] = [
         Code::MalformedJson,
         Code::JsonTooDeep,
         Code::BadEncoding,
         Code::Unauthorized,
+        Code::Forbidden,
         Code::NotFound,
         Code::MethodNotAllowed,
         Code::RequestTimeout,
@@ -110,103 +113,58 @@ impl Code {
     fn declaration(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Code::MalformedJson => (
-                "malformed_json",
-                S::BAD_REQUEST,
-                "The body is not a JSON object in UTF-8.",
-            ),
-            Code::JsonTooDeep => (
-                "json_too_deep",
-                S::BAD_REQUEST,
-                "The JSON document nests too deeply.",
-            ),
+            Code::MalformedJson => ("malformed_json", S::BAD_REQUEST, "The body is not a JSON object in UTF-8."),
+            Code::JsonTooDeep => ("json_too_deep", S::BAD_REQUEST, "The JSON document nests too deeply."),
             Code::BadEncoding => ("bad_encoding", S::BAD_REQUEST, "The body does not decompress."),
-            Code::Unauthorized => (
-                "unauthorized",
-                S::UNAUTHORIZED,
-                "A valid bearer token for this path is needed.",
-            ),
+            Code::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "A valid bearer token for this path is needed."),
+            Code::Forbidden => ("forbidden", S::FORBIDDEN, "The app of this key has no catalogue at this collector."),
             Code::NotFound => ("not_found", S::NOT_FOUND, "There is nothing at this path."),
-            Code::MethodNotAllowed => (
-                "method_not_allowed",
-                S::METHOD_NOT_ALLOWED,
-                "This path has other methods.",
-            ),
-            Code::RequestTimeout => (
-                "request_timeout",
-                S::REQUEST_TIMEOUT,
-                "The request came too slowly.",
-            ),
-            Code::BodyTooLarge => (
-                "body_too_large",
-                S::PAYLOAD_TOO_LARGE,
-                "The body is over the limit: send smaller reports.",
-            ),
+            Code::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "This path has other methods."),
+            Code::RequestTimeout => ("request_timeout", S::REQUEST_TIMEOUT, "The request came too slowly."),
+            Code::BodyTooLarge => {
+                ("body_too_large", S::PAYLOAD_TOO_LARGE, "The body is over the limit: send smaller reports.")
+            }
             Code::DecompressedTooLarge => (
                 "decompressed_too_large",
                 S::PAYLOAD_TOO_LARGE,
                 "The decompressed body is over the limit: send smaller reports.",
             ),
-            Code::TooManyEvents => (
-                "too_many_events",
-                S::PAYLOAD_TOO_LARGE,
-                "The report holds too many events: split it.",
-            ),
-            Code::UnsupportedMediaType => (
-                "unsupported_media_type",
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "The Content-Type must be application/json.",
-            ),
+            Code::TooManyEvents => {
+                ("too_many_events", S::PAYLOAD_TOO_LARGE, "The report holds too many events: split it.")
+            }
+            Code::UnsupportedMediaType => {
+                ("unsupported_media_type", S::UNSUPPORTED_MEDIA_TYPE, "The Content-Type must be application/json.")
+            }
             Code::UnsupportedEncoding => (
                 "unsupported_encoding",
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "The Content-Encoding must be gzip, zstd or identity.",
             ),
-            Code::InvalidReport => (
-                "invalid_report",
-                S::UNPROCESSABLE_ENTITY,
-                "The field is missing or of the wrong type.",
-            ),
-            Code::InvalidIdentifier => (
-                "invalid_identifier",
-                S::UNPROCESSABLE_ENTITY,
-                "An identifier is not of its declared kind.",
-            ),
-            Code::InvalidQuery => (
-                "invalid_query",
-                S::UNPROCESSABLE_ENTITY,
-                "The question has wrong parameters.",
-            ),
-            Code::RateLimited => (
-                "rate_limited",
-                S::TOO_MANY_REQUESTS,
-                "Too much at once: try again later.",
-            ),
-            Code::SpoolFull => (
-                "spool_full",
-                S::SERVICE_UNAVAILABLE,
-                "The collector's disk queue is full: try again later.",
-            ),
+            Code::InvalidReport => {
+                ("invalid_report", S::UNPROCESSABLE_ENTITY, "The field is missing or of the wrong type.")
+            }
+            Code::InvalidIdentifier => {
+                ("invalid_identifier", S::UNPROCESSABLE_ENTITY, "An identifier is not of its declared kind.")
+            }
+            Code::InvalidQuery => ("invalid_query", S::UNPROCESSABLE_ENTITY, "The question has wrong parameters."),
+            Code::RateLimited => ("rate_limited", S::TOO_MANY_REQUESTS, "Too much at once: try again later."),
+            Code::SpoolFull => {
+                ("spool_full", S::SERVICE_UNAVAILABLE, "The collector's disk queue is full: try again later.")
+            }
             Code::SpoolFailed => (
                 "spool_failed",
                 S::SERVICE_UNAVAILABLE,
                 "The collector could not write to its disk: try again later.",
             ),
-            Code::ShuttingDown => (
-                "shutting_down",
-                S::SERVICE_UNAVAILABLE,
-                "The collector is stopping: try again later.",
-            ),
-            Code::StoreUnavailable => (
-                "store_unavailable",
-                S::SERVICE_UNAVAILABLE,
-                "The store does not answer: try again later.",
-            ),
-            Code::Internal => (
-                "internal",
-                S::INTERNAL_SERVER_ERROR,
-                "Something went wrong; the operator finds it in the log.",
-            ),
+            Code::ShuttingDown => {
+                ("shutting_down", S::SERVICE_UNAVAILABLE, "The collector is stopping: try again later.")
+            }
+            Code::StoreUnavailable => {
+                ("store_unavailable", S::SERVICE_UNAVAILABLE, "The store does not answer: try again later.")
+            }
+            Code::Internal => {
+                ("internal", S::INTERNAL_SERVER_ERROR, "Something went wrong; the operator finds it in the log.")
+            }
         }
     }
 
@@ -230,46 +188,33 @@ impl Problem {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Problem {
-        Problem {
-            code,
-            field: None,
-            parameters: Vec::new(),
-        }
+        Problem { code, field: None, problems: Vec::new() }
     }
 }
 
 impl From<Vec<stats::Problem>> for Problem {
-    fn from(parameters: Vec<stats::Problem>) -> Problem {
-        Problem {
-            code: Code::InvalidQuery,
-            field: None,
-            parameters,
-        }
+    fn from(problems: Vec<stats::Problem>) -> Problem {
+        Problem { code: Code::InvalidQuery, field: None, problems }
     }
 }
 
 impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Problem {
         let code = match &error {
-            IngestError::Report(ReportError::Malformed | ReportError::NotAnObject) => Code::MalformedJson,
+            IngestError::Report(ReportError::Malformed) => Code::MalformedJson,
+            IngestError::Report(ReportError::NotAnObject) => {
+                return Problem { code: Code::InvalidReport, field: Some(""), problems: Vec::new() };
+            }
             IngestError::Report(ReportError::TooDeep) => Code::JsonTooDeep,
             IngestError::Report(ReportError::TooManyEvents) => Code::TooManyEvents,
             IngestError::Rejected(Rejection::Field(field)) => {
-                return Problem {
-                    code: Code::InvalidReport,
-                    field: Some(*field),
-                    parameters: Vec::new(),
-                };
+                return Problem { code: Code::InvalidReport, field: Some(*field), problems: Vec::new() };
             }
             IngestError::Rejected(Rejection::Identifier) => {
-                return Problem {
-                    code: Code::InvalidIdentifier,
-                    field: Some("/device/ids"),
-                    parameters: Vec::new(),
-                };
+                return Problem { code: Code::InvalidIdentifier, field: Some("/device/ids"), problems: Vec::new() };
             }
             IngestError::Rejected(Rejection::NoOpenDay) => Code::ShuttingDown,
-            IngestError::UnknownApp => Code::Unauthorized,
+            IngestError::UnknownApp => Code::Forbidden,
             IngestError::Key(error) => {
                 tracing::error!(%error, "no key for today: reports are not taken");
                 Code::Internal
@@ -287,11 +232,7 @@ impl From<IngestError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         tracing::error!(%error, "a question could not be answered");
-        if error.is_transient() {
-            Code::StoreUnavailable.into()
-        } else {
-            Code::Internal.into()
-        }
+        if error.is_transient() { Code::StoreUnavailable.into() } else { Code::Internal.into() }
     }
 }
 
@@ -313,14 +254,15 @@ impl ResponseError for Problem {
             if let Some(field) = self.field {
                 body.insert("field".into(), field.into());
             }
-            if !self.parameters.is_empty() {
-                body.insert("parameters".into(), json!(self.parameters));
+            if !self.problems.is_empty() {
+                body.insert("problems".into(), json!(self.problems));
             }
         }
         let mut response = HttpResponse::build(status);
-        response
-            .content_type("application/problem+json")
-            .insert_header((CACHE_CONTROL, "no-store"));
+        response.content_type("application/problem+json").insert_header((CACHE_CONTROL, "no-store"));
+        if self.code == Code::Unauthorized {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
         if let Some(seconds) = self.code.retry_after_s() {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }

@@ -21,11 +21,7 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
         "spool_bytes": depth.bytes,
         "spool_oldest_s": depth.oldest_age.as_secs(),
     });
-    if depth.bytes < limit {
-        HttpResponse::Ok().json(body)
-    } else {
-        HttpResponse::ServiceUnavailable().json(body)
-    }
+    if depth.bytes < limit { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
 /// `GET /metrics`, for Prometheus.
@@ -35,10 +31,6 @@ pub(super) async fn metrics(app: Data<App>) -> HttpResponse {
     Metric::SpoolSegments.set(depth.segments);
     Metric::SpoolAge.set(depth.oldest_age.as_secs());
     Metric::ReportsRemembered.set(app.seen.len() as u64);
-    let text = metrics::recorder()
-        .map(metrics_exporter_prometheus::PrometheusHandle::render)
-        .unwrap_or_default();
-    HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4")
-        .body(text)
+    let text = metrics::recorder().map(metrics_exporter_prometheus::PrometheusHandle::render).unwrap_or_default();
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)
 }

@@ -25,11 +25,7 @@ pub(super) async fn ledger(
     let grant = grant(&request, &access, &[Role::Operator])?;
     let apps = app.app_ids();
     // The parameters are those of events: an app and a period. Today counts too: the ledger is live.
-    let asked = Asked {
-        bound: grant.app.as_deref(),
-        apps: &apps,
-        today: app.tomorrow(),
-    };
+    let asked = Asked { bound: grant.app.as_deref(), apps: &apps, today: app.tomorrow() };
     let scope = EventsQuery::parse(&pairs, asked)?.scope;
     let depth = app.spool.depth();
     let days: BTreeMap<_, Account> = answer(&app, {
@@ -38,12 +34,10 @@ pub(super) async fn ledger(
     })
     .await?;
     let days: Vec<_> = days.iter().map(|(day, account)| account.as_json(*day)).collect();
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(json!({
-            "app": scope.app,
-            "period": scope.period,
-            "days": days,
-            "in_flight": { "records": depth.records, "bytes": depth.bytes },
-        })))
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({
+        "app": scope.app,
+        "period": scope.period,
+        "days": days,
+        "in_flight": { "records": depth.records, "bytes": depth.bytes },
+    })))
 }

@@ -76,9 +76,7 @@ pub(super) async fn page(request: HttpRequest, app: Data<App>) -> HttpResponse {
 pub(super) async fn sign_in(request: HttpRequest, body: Body, app: Data<App>) -> HttpResponse {
     let choice = Choice::of(&request);
     let mut payload: Payload = body.into_inner();
-    let form = UrlEncoded::<Form>::new(&request, &mut payload)
-        .limit(MOST_FORM_BYTES)
-        .await;
+    let form = UrlEncoded::<Form>::new(&request, &mut payload).limit(MOST_FORM_BYTES).await;
     let mut form = match form {
         Ok(form) => form,
         Err(UrlencodedError::Overflow { .. }) => {
@@ -98,18 +96,13 @@ pub(super) async fn sign_in(request: HttpRequest, body: Body, app: Data<App>) ->
 /// `GET /page.css`.
 pub(super) async fn style(request: HttpRequest) -> HttpResponse {
     let tag = format!("\"{}\"", *STYLE_TAG);
-    let known = request
-        .headers()
-        .get(IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let status = match known {
         Some(known) if known.contains(&tag) => StatusCode::NOT_MODIFIED,
         _ => StatusCode::OK,
     };
     let mut response = HttpResponse::build(status);
-    response
-        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
-        .insert_header((ETAG, tag));
+    response.insert_header((CACHE_CONTROL, "public, max-age=3600")).insert_header((ETAG, tag));
     if status == StatusCode::NOT_MODIFIED {
         return response.finish();
     }
@@ -118,24 +111,14 @@ pub(super) async fn style(request: HttpRequest) -> HttpResponse {
 
 impl Choice {
     fn of(request: &HttpRequest) -> Choice {
-        let accepted = request
-            .headers()
-            .get(ACCEPT_LANGUAGE)
-            .and_then(|value| value.to_str().ok());
+        let accepted = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         Choice::parse(request.query_string(), accepted.unwrap_or_default())
     }
 
     /// Reads a query. What is unknown or wrong is as if it were not there.
     fn parse(query: &str, accepted: &str) -> Choice {
-        let pairs = Query::<Vec<(String, String)>>::from_query(query)
-            .map(Query::into_inner)
-            .unwrap_or_default();
-        let value = |name: &str| {
-            pairs
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.as_str())
-        };
+        let pairs = Query::<Vec<(String, String)>>::from_query(query).map(Query::into_inner).unwrap_or_default();
+        let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let precision = match value("precision") {
             Some("3") => 3,
             Some("5") => 5,
@@ -143,9 +126,7 @@ impl Choice {
         };
         let within = value("within").filter(|cell| is_cell(cell)).unwrap_or_default();
         Choice {
-            language: value("lang")
-                .and_then(Language::of)
-                .unwrap_or_else(|| Language::negotiated(accepted)),
+            language: value("lang").and_then(Language::of).unwrap_or_else(|| Language::negotiated(accepted)),
             app: value("app").map(str::to_owned).filter(|app| is_id(app)),
             precision,
             within: within.to_owned(),
@@ -170,50 +151,32 @@ impl Choice {
     }
 
     fn speaking(&self, language: Language) -> Choice {
-        Choice {
-            language,
-            ..self.clone()
-        }
+        Choice { language, ..self.clone() }
     }
 
     /// The same for another app: its own places from the start.
     fn about(&self, app: &str) -> Choice {
-        Choice {
-            app: Some(app.to_owned()),
-            within: String::new(),
-            ..self.clone()
-        }
+        Choice { app: Some(app.to_owned()), within: String::new(), ..self.clone() }
     }
 
     fn at(&self, precision: u8) -> Choice {
-        Choice {
-            precision,
-            ..self.clone()
-        }
+        Choice { precision, ..self.clone() }
     }
 
     fn inside(&self, cell: &str) -> Choice {
-        Choice {
-            within: cell.to_owned(),
-            ..self.clone()
-        }
+        Choice { within: cell.to_owned(), ..self.clone() }
     }
 }
 
 /// True for one to five characters of a geohash.
 fn is_cell(text: &str) -> bool {
-    (1..=5).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| b"0123456789bcdefghjkmnpqrstuvwxyz".contains(&byte))
+    (1..=5).contains(&text.len()) && text.bytes().all(|byte| b"0123456789bcdefghjkmnpqrstuvwxyz".contains(&byte))
 }
 
 /// True for what can be the id of an app.
 fn is_id(text: &str) -> bool {
     (1..=100).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 fn sign_in_form(app: &App, choice: &Choice, why: SignIn) -> HttpResponse {
@@ -229,13 +192,9 @@ async fn overview(app: &Data<App>, mut choice: Choice, grant: Option<&crate::acc
     let texts = choice.language.texts();
     let mut catalogues = app.ingest.catalogues().all();
     catalogues.retain(|catalogue| grant.is_none_or(|grant| grant.reaches(&catalogue.declaration.app)));
-    let apps: Vec<(String, String)> = catalogues
-        .iter()
-        .map(|catalogue| (catalogue.declaration.app.clone(), catalogue.name.clone()))
-        .collect();
-    let asked = catalogues
-        .iter()
-        .find(|catalogue| Some(&catalogue.declaration.app) == choice.app.as_ref());
+    let apps: Vec<(String, String)> =
+        catalogues.iter().map(|catalogue| (catalogue.declaration.app.clone(), catalogue.name.clone())).collect();
+    let asked = catalogues.iter().find(|catalogue| Some(&catalogue.declaration.app) == choice.app.as_ref());
     let is_other = choice.app.is_some() && asked.is_none();
     let Some(catalogue) = asked.or(catalogues.first()) else {
         let content = layout::sentence(texts.no_catalogue);
@@ -247,9 +206,7 @@ async fn overview(app: &Data<App>, mut choice: Choice, grant: Option<&crate::acc
         Err(problem) => {
             let content = layout::sentence(texts.store_away);
             let mut response = respond(app, problem.code().status(), &choice, &apps, &content);
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, actix_web::http::header::HeaderValue::from(5));
+            response.headers_mut().insert(RETRY_AFTER, actix_web::http::header::HeaderValue::from(5));
             return response;
         }
     };
@@ -336,15 +293,9 @@ fn next_seal(app: &App) -> NextSeal {
     let today = app.today();
     let ends = |date| app.keyring.grace_ends(day_of(date));
     let yesterday = today.saturating_sub(jiff::Span::new().days(1));
-    let at_ms = [ends(yesterday), ends(today)]
-        .into_iter()
-        .find(|end| *end > now_ms)
-        .unwrap_or(now_ms);
+    let at_ms = [ends(yesterday), ends(today)].into_iter().find(|end| *end > now_ms).unwrap_or(now_ms);
     let at = timestamp(at_ms).to_zoned(app.zone.time_zone().clone()).datetime();
-    NextSeal::At {
-        at,
-        today: at.date() == today,
-    }
+    NextSeal::At { at, today: at.date() == today }
 }
 
 fn respond(
@@ -354,17 +305,9 @@ fn respond(
     apps: &[(String, String)],
     content: &Markup,
 ) -> HttpResponse {
-    let frame = Frame {
-        choice,
-        simulated: app.config.page.simulated,
-        apps,
-        style: &format!("/page.css?v={}", *STYLE_TAG),
-    };
-    let kept = if app.config.page.public {
-        "no-cache"
-    } else {
-        "no-store"
-    };
+    let frame =
+        Frame { choice, simulated: app.config.page.simulated, apps, style: &format!("/page.css?v={}", *STYLE_TAG) };
+    let kept = if app.config.page.public { "no-cache" } else { "no-store" };
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((CACHE_CONTROL, kept))

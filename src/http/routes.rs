@@ -1,5 +1,6 @@
 //! All routes, grouped by who calls them.
 
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
@@ -11,30 +12,26 @@ use super::{collect, internal, ledger, page, stats};
 pub fn public(routes: &mut ServiceConfig) {
     routes
         // Apps
-        .service(only("/v1/collect").route(web::post().to(collect::collect)))
+        .service(only("/v1/collect", "POST").route(web::post().to(collect::collect)))
         // Analysts
-        .service(only("/v1/stats/activity").route(web::get().to(stats::activity)))
-        .service(only("/v1/stats/events").route(web::get().to(stats::events)))
-        .service(only("/v1/stats/places").route(web::get().to(stats::places)))
-        .service(only("/v1/stats/places.geojson").route(web::get().to(stats::places_geojson)))
+        .service(only("/v1/stats/activity", "GET").route(web::get().to(stats::activity)))
+        .service(only("/v1/stats/events", "GET").route(web::get().to(stats::events)))
+        .service(only("/v1/stats/places", "GET").route(web::get().to(stats::places)))
+        .service(only("/v1/stats/places.geojson", "GET").route(web::get().to(stats::places_geojson)))
         // Operators
-        .service(only("/v1/ledger").route(web::get().to(ledger::ledger)))
+        .service(only("/v1/ledger", "GET").route(web::get().to(ledger::ledger)))
         // People
-        .service(
-            only("/")
-                .route(web::get().to(page::page))
-                .route(web::post().to(page::sign_in)),
-        )
-        .service(only("/page.css").route(web::get().to(page::style)))
+        .service(only("/", "GET, POST").route(web::get().to(page::page)).route(web::post().to(page::sign_in)))
+        .service(only("/page.css", "GET").route(web::get().to(page::style)))
         .default_service(web::to(not_found));
 }
 
 /// What the internal listener serves.
 pub fn internal(routes: &mut ServiceConfig) {
     routes
-        .service(only("/healthz").route(web::get().to(internal::alive)))
-        .service(only("/readyz").route(web::get().to(internal::ready)))
-        .service(only("/metrics").route(web::get().to(internal::metrics)))
+        .service(only("/healthz", "GET").route(web::get().to(internal::alive)))
+        .service(only("/readyz", "GET").route(web::get().to(internal::ready)))
+        .service(only("/metrics", "GET").route(web::get().to(internal::metrics)))
         .default_service(web::to(not_found));
 }
 
@@ -52,14 +49,15 @@ pub fn headers() -> DefaultHeaders {
         ))
 }
 
-fn only(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(wrong_method))
+/// A path with some methods; to others it answers which.
+fn only(path: &str, methods: &'static str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        let mut response = Problem::from(Code::MethodNotAllowed).error_response();
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        response
+    }))
 }
 
 async fn not_found() -> HttpResponse {
     Problem::from(Code::NotFound).error_response()
-}
-
-async fn wrong_method() -> HttpResponse {
-    Problem::from(Code::MethodNotAllowed).error_response()
 }

@@ -15,36 +15,20 @@ use crate::store::{Store, StoreError};
 type Pairs = Query<Vec<(String, String)>>;
 
 /// `GET /v1/stats/activity`.
-pub(super) async fn activity(
-    request: HttpRequest,
-    pairs: Pairs,
-    app: Data<App>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn activity(request: HttpRequest, pairs: Pairs, app: Data<App>) -> Result<HttpResponse, Problem> {
     let query = asked(&request, &app, |asked| ActivityQuery::parse(&pairs, asked))?;
     json(answer(&app, move |store| stats::activity(store, &query)).await?)
 }
 
 /// `GET /v1/stats/events`.
-pub(super) async fn events(
-    request: HttpRequest,
-    pairs: Pairs,
-    app: Data<App>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn events(request: HttpRequest, pairs: Pairs, app: Data<App>) -> Result<HttpResponse, Problem> {
     let query = asked(&request, &app, |asked| EventsQuery::parse(&pairs, asked))?;
     json(answer(&app, move |store| stats::events(store, &query)).await?)
 }
 
 /// `GET /v1/stats/places`; GeoJSON where the client prefers it.
-pub(super) async fn places(
-    request: HttpRequest,
-    pairs: Pairs,
-    app: Data<App>,
-) -> Result<HttpResponse, Problem> {
-    let accept = request
-        .headers()
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+pub(super) async fn places(request: HttpRequest, pairs: Pairs, app: Data<App>) -> Result<HttpResponse, Problem> {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("application/geo+json") {
         return places_geojson(request, pairs, app).await;
     }
@@ -62,10 +46,7 @@ pub(super) async fn places_geojson(
     let places = answer(&app, move |store| stats::places(store, &query)).await?;
     let body = geojson(&places).to_string();
     let mut response = HttpResponse::Ok();
-    Ok(response
-        .content_type("application/geo+json")
-        .insert_header((CACHE_CONTROL, "private, no-cache"))
-        .body(body))
+    Ok(response.content_type("application/geo+json").insert_header((CACHE_CONTROL, "private, no-cache")).body(body))
 }
 
 /// Checks the token, then the question.
@@ -77,11 +58,7 @@ fn asked<Q>(
     let access = app.access();
     let grant = grant(request, &access, &[Role::Analyst])?;
     let apps = app.app_ids();
-    Ok(parse(Asked {
-        bound: grant.app.as_deref(),
-        apps: &apps,
-        today: app.today(),
-    })?)
+    Ok(parse(Asked { bound: grant.app.as_deref(), apps: &apps, today: app.today() })?)
 }
 
 /// Asks the store on a thread that may wait.
@@ -95,7 +72,5 @@ pub(super) async fn answer<T: Send + 'static>(
 }
 
 fn json<T: Serialize>(answer: T) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "private, no-cache"))
-        .json(answer))
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(answer))
 }

@@ -49,16 +49,10 @@ impl Count<'_> {
             version: u32,
             devices: i64,
         }
-        let rows: Vec<Row> = self
-            .store
-            .rows(&self.statement(include_str!("sql/activity.sql")))?;
+        let rows: Vec<Row> = self.store.rows(&self.statement(include_str!("sql/activity.sql")))?;
         let platform = |number: u8| {
             let name = PLATFORMS.get(usize::from(number)).copied().unwrap_or("other");
-            self.catalogue
-                .platforms
-                .iter()
-                .find(|declared| *declared == name)
-                .map_or("other", String::as_str)
+            self.catalogue.platforms.iter().find(|declared| *declared == name).map_or("other", String::as_str)
         };
         let versions: HashMap<u32, &str> = self
             .catalogue
@@ -68,33 +62,14 @@ impl Count<'_> {
             .map(|version| (code(Sort::Version, version), version.as_str()))
             .collect();
         let mut domain = Vec::new();
-        for platform in self
-            .catalogue
-            .platforms
-            .iter()
-            .map(String::as_str)
-            .chain(["other"])
-        {
-            for version in self
-                .catalogue
-                .declaration
-                .versions
-                .iter()
-                .map(String::as_str)
-                .chain(["other"])
-            {
+        for platform in self.catalogue.platforms.iter().map(String::as_str).chain(["other"]) {
+            for version in self.catalogue.declaration.versions.iter().map(String::as_str).chain(["other"]) {
                 domain.push((platform, version));
             }
         }
-        let counted = rows.iter().map(|row| {
-            (
-                (
-                    platform(row.platform),
-                    *versions.get(&row.version).unwrap_or(&"other"),
-                ),
-                row.devices,
-            )
-        });
+        let counted = rows
+            .iter()
+            .map(|row| ((platform(row.platform), *versions.get(&row.version).unwrap_or(&"other")), row.devices));
         let histogram = over(defaults::ACTIVE_DEVICES, domain, counted);
         Ok(histogram.seal(|(platform, version)| {
             let (platform, version) = ((*platform).to_owned(), (*version).to_owned());
@@ -115,9 +90,7 @@ impl Count<'_> {
             age: u8,
             devices: i64,
         }
-        let rows: Vec<Row> = self
-            .store
-            .rows(&self.statement(include_str!("sql/first_use.sql")))?;
+        let rows: Vec<Row> = self.store.rows(&self.statement(include_str!("sql/first_use.sql")))?;
         let first_use = over(
             defaults::FIRST_USE,
             FIRST_USES.to_vec(),
@@ -134,26 +107,13 @@ impl Count<'_> {
             weeks,
             rows.iter()
                 .filter(|row| row.flags & (Flags::FIRST_THIS_WEEK | Flags::FIRST_EVER) != 0)
-                .map(|row| {
-                    (
-                        Some(row.age).filter(|age| *age < WEEKS.min(INSTALL_WEEK_OLDER)),
-                        row.devices,
-                    )
-                }),
+                .map(|row| (Some(row.age).filter(|age| *age < WEEKS.min(INSTALL_WEEK_OLDER)), row.devices)),
         );
         Ok([
             first_use.seal(|class| {
-                first_use_measures(class)
-                    .iter()
-                    .map(|measure| ("first", vec![(*measure).to_owned()]))
-                    .collect()
+                first_use_measures(class).iter().map(|measure| ("first", vec![(*measure).to_owned()])).collect()
             })?,
-            cohorts.seal(|cohort| {
-                cohort
-                    .iter()
-                    .map(|day| ("day", vec![(*day).to_owned()]))
-                    .collect()
-            })?,
+            cohorts.seal(|cohort| cohort.iter().map(|day| ("day", vec![(*day).to_owned()])).collect())?,
             retention.seal(|week| week.iter().map(|week| ("week", vec![week.to_string()])).collect())?,
         ])
     }
@@ -177,12 +137,7 @@ impl Count<'_> {
             let rows: Vec<Row> = self.store.rows(&statement)?;
             let domain = names.iter().map(|(code, _)| *code).collect();
             let histogram = over(release, domain, rows.iter().map(|row| (row.event, row.n)));
-            let name = |code: &u32| {
-                names
-                    .iter()
-                    .find(|(known, _)| known == code)
-                    .map_or("", |(_, name)| name)
-            };
+            let name = |code: &u32| names.iter().find(|(known, _)| known == code).map_or("", |(_, name)| name);
             Ok(histogram.seal(|code| vec![("event", vec![name(code).to_owned()])])?)
         };
         Ok([
@@ -199,11 +154,7 @@ pub(super) fn over<K: Clone + Eq + Hash>(
     counted: impl IntoIterator<Item = (K, i64)>,
 ) -> Histogram<K> {
     let mut cells: Vec<(K, i64)> = domain.into_iter().map(|key| (key, 0)).collect();
-    let index: HashMap<K, usize> = cells
-        .iter()
-        .enumerate()
-        .map(|(at, (key, _))| (key.clone(), at))
-        .collect();
+    let index: HashMap<K, usize> = cells.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
     for (key, n) in counted {
         if let Some(at) = index.get(&key) {
             cells[*at].1 += n;
@@ -214,11 +165,7 @@ pub(super) fn over<K: Clone + Eq + Hash>(
 
 fn first_use_class(flags: u16) -> &'static str {
     let has = |flag: u16| flags & flag != 0;
-    match (
-        has(Flags::FIRST_EVER),
-        has(Flags::FIRST_THIS_WEEK),
-        has(Flags::FIRST_THIS_MONTH),
-    ) {
+    match (has(Flags::FIRST_EVER), has(Flags::FIRST_THIS_WEEK), has(Flags::FIRST_THIS_MONTH)) {
         (true, _, _) => "ever",
         (_, true, true) => "week_and_month",
         (_, false, true) => "month",

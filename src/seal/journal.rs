@@ -48,10 +48,7 @@ impl Journals {
         let mut days = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let name = entry?.file_name();
-            let date = name
-                .to_str()
-                .and_then(|name| name.strip_suffix(".json"))
-                .and_then(|date| date.parse().ok());
+            let date = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|date| date.parse().ok());
             days.extend(date.map(day_of));
         }
         days.sort();
@@ -76,12 +73,7 @@ impl Journals {
     /// Where it cannot be written and synced.
     pub fn write(&self, day: Day, journal: &Journal) -> io::Result<()> {
         let unfinished = self.0.join("unfinished");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(&serde_json::to_vec(journal)?)?;
         file.sync_all()?;
         fs::rename(&unfinished, self.file(day))?;
@@ -117,11 +109,7 @@ mod tests {
         fs::write(folder.path().join("unfinished"), b"{").unwrap();
         assert!(journals.days().unwrap().is_empty());
         let day = Day(20_731);
-        let journal = Journal {
-            day: date_of(day),
-            sealed_at: jiff::Timestamp::UNIX_EPOCH,
-            apps: vec![],
-        };
+        let journal = Journal { day: date_of(day), sealed_at: jiff::Timestamp::UNIX_EPOCH, apps: vec![] };
         journals.write(day, &journal).unwrap();
         assert_eq!(journals.days().unwrap(), [day]);
         assert_eq!(journals.read(day).unwrap(), Some(journal));

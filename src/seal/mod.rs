@@ -198,8 +198,8 @@ impl Sealer {
         }
         let sealer = self.clone();
         on_a_thread(move || {
-            let statement = Statement::new("SELECT count() AS n FROM seals WHERE day = {day:Date}")
-                .bind("day", date_of(day));
+            let statement =
+                Statement::new("SELECT count() AS n FROM seals WHERE day = {day:Date}").bind("day", date_of(day));
             let rows: Vec<Row> = sealer.store.rows(&statement)?;
             Ok(rows.first().is_some_and(|row| row.n > 0))
         })
@@ -211,9 +211,8 @@ impl Sealer {
         struct Row {
             day: jiff::civil::Date,
         }
-        let statement = Statement::new(
-            "SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open",
-        );
+        let statement =
+            Statement::new("SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open");
         let rows: Vec<Row> = self.store.rows(&statement)?;
         Ok(rows.into_iter().map(|row| day_of(row.day)).collect())
     }
@@ -224,26 +223,15 @@ impl Sealer {
         let sealer = self.clone();
         on_a_thread(move || {
             let mut salt = [0_u8; 16];
-            rand::rngs::SysRng
-                .try_fill_bytes(&mut salt)
-                .map_err(|_| SealError::Randomness)?;
+            rand::rngs::SysRng.try_fill_bytes(&mut salt).map_err(|_| SealError::Randomness)?;
             let salt = u128::from_le_bytes(salt);
             let salt = ((salt >> 64) as u64, salt as u64);
             let mut apps = Vec::new();
             for catalogue in sealer.ingest.catalogues().all() {
-                let count = Count {
-                    store: &*sealer.store,
-                    day,
-                    catalogue: &catalogue,
-                    salt,
-                };
+                let count = Count { store: &*sealer.store, day, catalogue: &catalogue, salt };
                 apps.push((catalogue.declaration.app.clone(), sealer.releases(&count)?));
             }
-            let journal = Journal {
-                day: date_of(day),
-                sealed_at: timestamp(sealer.clock.now_ms()),
-                apps,
-            };
+            let journal = Journal { day: date_of(day), sealed_at: timestamp(sealer.clock.now_ms()), apps };
             sealer.journals.write(day, &journal)?;
             Ok(journal)
         })
@@ -261,27 +249,14 @@ impl Sealer {
     /// Steps 4 to 7.
     fn publish(&self, day: Day, journal: &Journal) -> Result<(), SealError> {
         let name = |what: &str| format!("seal-{}-{what}", journal.day);
-        self.store.insert(
-            Table::Releases,
-            &name("releases"),
-            release_rows(day, journal).bytes(),
-        )?;
-        self.store
-            .insert(Table::Seals, &name("seals"), seal_rows(day, journal).bytes())?;
+        self.store.insert(Table::Releases, &name("releases"), release_rows(day, journal).bytes())?;
+        self.store.insert(Table::Seals, &name("seals"), seal_rows(day, journal).bytes())?;
         self.store.drop_day(day.0)?;
         let now_ms = self.clock.now_ms();
         self.keyring.destroy(day, now_ms)?;
-        let key = self
-            .keyring
-            .records()
-            .into_iter()
-            .find(|record| record.day == journal.day)
-            .map(|record| record.name);
-        self.audit.append(
-            now_ms,
-            "day_sealed",
-            &serde_json::json!({ "day": journal.day, "key": key }),
-        )?;
+        let key =
+            self.keyring.records().into_iter().find(|record| record.day == journal.day).map(|record| record.name);
+        self.audit.append(now_ms, "day_sealed", &serde_json::json!({ "day": journal.day, "key": key }))?;
         self.journals.remove(day)?;
         Ok(())
     }
@@ -290,9 +265,7 @@ impl Sealer {
 async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SealError> + Send + 'static,
 ) -> Result<T, SealError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| SealError::Interrupted)?
+    tokio::task::spawn_blocking(work).await.map_err(|_| SealError::Interrupted)?
 }
 
 fn release_rows(day: Day, journal: &Journal) -> RowBinary {
@@ -300,10 +273,7 @@ fn release_rows(day: Day, journal: &Journal) -> RowBinary {
     for (app, releases) in &journal.apps {
         for sealed in releases {
             for value in &sealed.published {
-                rows.date(day)
-                    .string(app)
-                    .string(&sealed.release)
-                    .string(&value.breakdown);
+                rows.date(day).string(app).string(&sealed.release).string(&value.breakdown);
                 rows.strings(&value.dims).i64(value.value).f64(value.margin);
             }
         }
@@ -317,17 +287,9 @@ fn seal_rows(day: Day, journal: &Journal) -> RowBinary {
     for (app, releases) in &journal.apps {
         for sealed in releases {
             let suppressed = serde_json::to_string(&sealed.suppressed).unwrap_or_default();
-            rows.date(day)
-                .string(app)
-                .string(&sealed.release)
-                .strings(&sealed.dims)
-                .u32(sealed.bound);
-            rows.f64(sealed.epsilon)
-                .f64(sealed.scale)
-                .i64(sealed.threshold.unwrap_or(i64::MIN));
-            rows.string("discrete_laplace")
-                .u64(sealed.domain)
-                .u64(sealed.published.len() as u64);
+            rows.date(day).string(app).string(&sealed.release).strings(&sealed.dims).u32(sealed.bound);
+            rows.f64(sealed.epsilon).f64(sealed.scale).i64(sealed.threshold.unwrap_or(i64::MIN));
+            rows.string("discrete_laplace").u64(sealed.domain).u64(sealed.published.len() as u64);
             rows.string(&suppressed).u32(sealed_at);
         }
     }
@@ -341,18 +303,9 @@ fn summary(journal: &Journal, seconds: f64) -> Summary {
             .iter()
             .map(|sealed| {
                 let suppressed = sealed.suppressed.iter().map(|(_, n)| n).sum();
-                (
-                    sealed.release.clone(),
-                    sealed.published.len() as u64,
-                    suppressed,
-                    sealed.epsilon,
-                )
+                (sealed.release.clone(), sealed.published.len() as u64, suppressed, sealed.epsilon)
             })
             .collect(),
     };
-    Summary {
-        day: journal.day,
-        apps: journal.apps.iter().map(app).collect(),
-        seconds,
-    }
+    Summary { day: journal.day, apps: journal.apps.iter().map(app).collect(), seconds }
 }

@@ -23,9 +23,7 @@ impl Noise {
     /// The noise for counts to which one device adds at most `bound` in all, under a budget of `epsilon`.
     #[must_use]
     pub fn new(bound: u32, epsilon: f64) -> Noise {
-        Noise {
-            scale: f64::from(bound) / epsilon,
-        }
+        Noise { scale: f64::from(bound) / epsilon }
     }
 
     /// The scale of the distribution: `bound / epsilon`.
@@ -41,9 +39,8 @@ impl Noise {
     pub fn add(self, values: Vec<i64>) -> Result<Vec<i64>, NoiseError> {
         let wrong = |error: opendp::error::Error| NoiseError(error.variant.to_string());
         let domain = VectorDomain::new(AtomDomain::<i64>::default());
-        let mechanism =
-            make_laplace::<_, _, MaxDivergence>(domain, L1Distance::<i64>::default(), self.scale, None)
-                .map_err(wrong)?;
+        let mechanism = make_laplace::<_, _, MaxDivergence>(domain, L1Distance::<i64>::default(), self.scale, None)
+            .map_err(wrong)?;
         mechanism.invoke(&values).map_err(wrong)
     }
 }
@@ -57,10 +54,7 @@ pub fn margin(parts: &[(u32, f64)]) -> f64 {
     if draws == 0 {
         return 0.0;
     }
-    let variance: f64 = parts
-        .iter()
-        .map(|(n, scale)| f64::from(*n) * variance(*scale))
-        .sum();
+    let variance: f64 = parts.iter().map(|(n, scale)| f64::from(*n) * variance(*scale)).sum();
     // Many draws: the sum is normal to within half a percent.
     if draws >= 30 {
         return (1.959_964 * variance.sqrt()).ceil();
@@ -93,8 +87,8 @@ fn within(parts: &[(u32, f64)], m: u32) -> f64 {
         let mut value = ((f64::from(m) + 0.5) * t).sin() / (t / 2.0).sin();
         for (n, scale) in parts {
             let a = (-1.0 / scale).exp();
-            value *= ((1.0 - a).powi(2) / (1.0 - 2.0 * a * t.cos() + a * a))
-                .powi(i32::try_from(*n).unwrap_or(i32::MAX));
+            value *=
+                ((1.0 - a).powi(2) / (1.0 - 2.0 * a * t.cos() + a * a)).powi(i32::try_from(*n).unwrap_or(i32::MAX));
         }
         sum += value;
     }
@@ -115,9 +109,7 @@ mod tests {
         for scale in [0.5, 1.0, 2.0, 4.0, 26.7, 120.0] {
             // P(|X| <= m) = 1 - 2 a^(m+1) / (1 + a)
             let a = f64::exp(-1.0 / scale);
-            let exact = (0..)
-                .find(|m| 1.0 - 2.0 * a.powi(m + 1) / (1.0 + a) >= 0.95)
-                .unwrap();
+            let exact = (0..).find(|m| 1.0 - 2.0 * a.powi(m + 1) / (1.0 + a) >= 0.95).unwrap();
             assert_eq!(margin(&[(1, scale)]), f64::from(exact), "scale {scale}");
         }
         assert_eq!(margin(&[]), 0.0);
@@ -129,10 +121,7 @@ mod tests {
             let noise = Noise::new(1, 0.25);
             let drawn = noise.add(vec![0; n * 20_000]).unwrap();
             let margin = margin(&[(u32::try_from(n).unwrap(), noise.scale())]);
-            let covered = drawn
-                .chunks(n)
-                .filter(|draws| (draws.iter().sum::<i64>().abs() as f64) <= margin)
-                .count();
+            let covered = drawn.chunks(n).filter(|draws| (draws.iter().sum::<i64>().abs() as f64) <= margin).count();
             // 20,000 trials: the standard error is 0.15 %; the discreteness adds up to a percent at one draw.
             assert!((18_850..=19_300).contains(&covered), "{n} draws: {covered}");
         }

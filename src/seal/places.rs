@@ -20,16 +20,10 @@ pub(super) fn places(count: &Count<'_>, region: &Region) -> Result<Vec<Sealed>, 
         cell: String,
         devices: i64,
     }
-    let rows: Vec<Row> = count
-        .store
-        .rows(&count.statement(include_str!("sql/places.sql")))?;
+    let rows: Vec<Row> = count.store.rows(&count.statement(include_str!("sql/places.sql")))?;
     let cells: HashMap<String, i64> = rows.into_iter().map(|row| (row.cell, row.devices)).collect();
 
-    let inside: i64 = cells
-        .iter()
-        .filter(|(cell, _)| *cell != Cell::ABROAD.as_str())
-        .map(|(_, n)| n)
-        .sum();
+    let inside: i64 = cells.iter().filter(|(cell, _)| *cell != Cell::ABROAD.as_str()).map(|(_, n)| n).sum();
     let whole = over(defaults::REGION, vec![()], [((), inside)]).seal(|()| vec![("", vec![])])?;
 
     let coarsest = level(defaults::PLACES_3, region.coarsest_cells(), &cells)?;
@@ -43,17 +37,12 @@ fn level(release: Release, domain: Vec<Cell>, cells: &HashMap<String, i64>) -> R
         return Ok(over(release, Vec::<Cell>::new(), []).seal(|_| Vec::new())?);
     };
     // A cell counts for the prefix of this length; one that is shorter (a sensitive place) for its ancestors only.
-    let counted = cells
-        .iter()
-        .filter_map(|(cell, n)| Some((Cell::from_geohash(cell.get(..length)?)?, *n)));
+    let counted = cells.iter().filter_map(|(cell, n)| Some((Cell::from_geohash(cell.get(..length)?)?, *n)));
     let inside = counted.filter(|(cell, _)| *cell != Cell::ABROAD);
     Ok(over(release, domain, inside).seal(|cell| vec![("cell", vec![cell.as_str().to_owned()])])?)
 }
 
 fn children(region: &Region, parents: &Sealed) -> Vec<Cell> {
-    let published = parents
-        .published
-        .iter()
-        .filter_map(|value| Cell::from_geohash(value.dims.first()?));
+    let published = parents.published.iter().filter_map(|value| Cell::from_geohash(value.dims.first()?));
     published.flat_map(|parent| region.children(parent)).collect()
 }

@@ -24,85 +24,33 @@ pub mod defaults {
     use super::Release;
 
     /// Active devices by platform and version.
-    pub const ACTIVE_DEVICES: Release = Release {
-        name: "active_devices",
-        dims: &["platform", "version"],
-        bound: 1,
-        epsilon: 0.25,
-        threshold: 20,
-    };
+    pub const ACTIVE_DEVICES: Release =
+        Release { name: "active_devices", dims: &["platform", "version"], bound: 1, epsilon: 0.25, threshold: 20 };
     /// Devices by their first use: of the week, of the month, ever.
-    pub const FIRST_USE: Release = Release {
-        name: "first_use",
-        dims: &["first"],
-        bound: 1,
-        epsilon: 0.15,
-        threshold: 20,
-    };
+    pub const FIRST_USE: Release =
+        Release { name: "first_use", dims: &["first"], bound: 1, epsilon: 0.15, threshold: 20 };
     /// Devices one, seven and thirty days after their install.
-    pub const COHORTS: Release = Release {
-        name: "cohorts",
-        dims: &["day"],
-        bound: 1,
-        epsilon: 0.05,
-        threshold: 20,
-    };
+    pub const COHORTS: Release = Release { name: "cohorts", dims: &["day"], bound: 1, epsilon: 0.05, threshold: 20 };
     /// Devices on their first day of the week, by weeks since their install.
-    pub const RETENTION: Release = Release {
-        name: "retention",
-        dims: &["week"],
-        bound: 1,
-        epsilon: 0.05,
-        threshold: 20,
-    };
+    pub const RETENTION: Release =
+        Release { name: "retention", dims: &["week"], bound: 1, epsilon: 0.05, threshold: 20 };
     /// Devices by their most frequent cell.
-    pub const PLACES_5: Release = Release {
-        name: "places_5",
-        dims: &["cell"],
-        bound: 1,
-        epsilon: 0.5,
-        threshold: 50,
-    };
+    pub const PLACES_5: Release =
+        Release { name: "places_5", dims: &["cell"], bound: 1, epsilon: 0.5, threshold: 50 };
     /// The same at four characters.
-    pub const PLACES_4: Release = Release {
-        name: "places_4",
-        dims: &["cell"],
-        bound: 1,
-        epsilon: 0.25,
-        threshold: 50,
-    };
+    pub const PLACES_4: Release =
+        Release { name: "places_4", dims: &["cell"], bound: 1, epsilon: 0.25, threshold: 50 };
     /// The same at three characters.
-    pub const PLACES_3: Release = Release {
-        name: "places_3",
-        dims: &["cell"],
-        bound: 1,
-        epsilon: 0.15,
-        threshold: 50,
-    };
+    pub const PLACES_3: Release =
+        Release { name: "places_3", dims: &["cell"], bound: 1, epsilon: 0.15, threshold: 50 };
     /// Devices in the region.
-    pub const REGION: Release = Release {
-        name: "region",
-        dims: &[],
-        bound: 1,
-        epsilon: 0.1,
-        threshold: i64::MIN,
-    };
+    pub const REGION: Release = Release { name: "region", dims: &[], bound: 1, epsilon: 0.1, threshold: i64::MIN };
     /// Devices by event name.
-    pub const EVENT_DEVICES: Release = Release {
-        name: "event_devices",
-        dims: &["event"],
-        bound: 8,
-        epsilon: 0.3,
-        threshold: 200,
-    };
+    pub const EVENT_DEVICES: Release =
+        Release { name: "event_devices", dims: &["event"], bound: 8, epsilon: 0.3, threshold: 200 };
     /// Events by name.
-    pub const EVENT_TOTALS: Release = Release {
-        name: "event_totals",
-        dims: &["event"],
-        bound: 24,
-        epsilon: 0.2,
-        threshold: 1000,
-    };
+    pub const EVENT_TOTALS: Release =
+        Release { name: "event_totals", dims: &["event"], bound: 24, epsilon: 0.2, threshold: 1000 };
 
     /// All of them.
     pub const ALL: [Release; 10] = [
@@ -204,15 +152,8 @@ fn publish(release: &Release, noise: Noise, sums: Vec<(&'static str, Vec<String>
             }
             continue;
         }
-        let margin = *margins
-            .entry(draws)
-            .or_insert_with(|| margin(&[(draws, noise.scale())]));
-        published.push(Published {
-            breakdown: breakdown.to_owned(),
-            dims,
-            value,
-            margin,
-        });
+        let margin = *margins.entry(draws).or_insert_with(|| margin(&[(draws, noise.scale())]));
+        published.push(Published { breakdown: breakdown.to_owned(), dims, value, margin });
     }
     published.sort_by(|a, b| (&a.breakdown, &a.dims).cmp(&(&b.breakdown, &b.dims)));
     Sealed {
@@ -240,51 +181,22 @@ mod tests {
 
     #[test]
     fn what_stays_under_the_threshold_is_counted_and_not_published() {
-        let cells = vec![
-            (("android", "1"), 1_000_000),
-            (("android", "2"), 0),
-            (("ios", "1"), 0),
-        ];
-        let sealed = Histogram {
-            release: defaults::ACTIVE_DEVICES,
-            cells,
-        }
-        .seal(|(platform, version)| {
-            vec![
-                ("", vec![]),
-                ("platform", vec![(*platform).to_owned()]),
-                (
-                    "platform,version",
-                    vec![(*platform).to_owned(), (*version).to_owned()],
-                ),
-            ]
-        })
-        .unwrap();
+        let cells = vec![(("android", "1"), 1_000_000), (("android", "2"), 0), (("ios", "1"), 0)];
+        let sealed = Histogram { release: defaults::ACTIVE_DEVICES, cells }
+            .seal(|(platform, version)| {
+                vec![
+                    ("", vec![]),
+                    ("platform", vec![(*platform).to_owned()]),
+                    ("platform,version", vec![(*platform).to_owned(), (*version).to_owned()]),
+                ]
+            })
+            .unwrap();
         assert_eq!(sealed.domain, 1 + 2 + 3);
-        assert!(
-            sealed
-                .published
-                .iter()
-                .all(|value| (value.value - 1_000_000).abs() < 1_000)
-        );
-        let of = |breakdown: &str| {
-            sealed
-                .published
-                .iter()
-                .filter(|value| value.breakdown == breakdown)
-                .count()
-        };
+        assert!(sealed.published.iter().all(|value| (value.value - 1_000_000).abs() < 1_000));
+        let of = |breakdown: &str| sealed.published.iter().filter(|value| value.breakdown == breakdown).count();
         assert_eq!((of(""), of("platform"), of("platform,version")), (1, 1, 1));
-        let total = sealed
-            .published
-            .iter()
-            .find(|value| value.breakdown.is_empty())
-            .unwrap();
-        let cell = sealed
-            .published
-            .iter()
-            .find(|value| value.breakdown == "platform,version")
-            .unwrap();
+        let total = sealed.published.iter().find(|value| value.breakdown.is_empty()).unwrap();
+        let cell = sealed.published.iter().find(|value| value.breakdown == "platform,version").unwrap();
         assert!(total.margin > cell.margin);
     }
 }

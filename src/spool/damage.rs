@@ -48,11 +48,7 @@ fn damage_at_any_byte_of_a_file_costs_one_record_at_most_and_is_counted() {
             assert_eq!(opened.contents(id), kept);
             let found = opened.recovered;
             let last = whole.len() - 16 - 4;
-            let counted = if offset >= last {
-                (4, 0)
-            } else {
-                (kept.len() as u64, segment.corrupt())
-            };
+            let counted = if offset >= last { (4, 0) } else { (kept.len() as u64, segment.corrupt()) };
             assert_eq!((found.records, found.corrupt_records), counted, "byte {offset}");
             assert_eq!(opened.spool.read(id).unwrap().corrupt(), found.corrupt_records);
             disk.damage(&path, |bytes| bytes.clone_from(&whole));
@@ -71,10 +67,7 @@ fn a_cut_file_keeps_its_whole_records_and_one_without_any_is_dropped() {
         disk.damage(&path, |bytes| bytes.truncate(length));
         let opened = Bench::open(&disk, &Options::default(), &clock);
         let expected = u64::from(length >= 40 + 16 + 5);
-        assert_eq!(
-            (opened.recovered.records, opened.recovered.corrupt_records),
-            (expected, 0)
-        );
+        assert_eq!((opened.recovered.records, opened.recovered.corrupt_records), (expected, 0));
         if expected == 0 {
             assert!(!disk.paths().contains(&path));
             break;
@@ -93,12 +86,7 @@ fn a_segment_of_a_newer_version_is_left_alone() {
         let sum = crc32c::crc32c(&bytes[..36]);
         bytes[36..40].copy_from_slice(&sum.to_le_bytes());
     });
-    let opened = Spool::assemble(
-        Arc::new(disk.clone()),
-        folder(),
-        Options::default(),
-        clock.monotonic(),
-    );
+    let opened = Spool::assemble(Arc::new(disk.clone()), folder(), Options::default(), clock.monotonic());
     assert!(matches!(opened, Err(OpenError::Version(_, 9))));
     assert!(disk.paths().contains(&path));
 }

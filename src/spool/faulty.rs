@@ -107,8 +107,7 @@ impl FaultyFilesystem {
                 Survival::Torn(bytes) => file.durable.extend(unsynced.iter().take(bytes)),
                 Survival::Zeroed(bytes) => {
                     let tail = unsynced.iter().enumerate();
-                    file.durable
-                        .extend(tail.map(|(place, byte)| if place < bytes { *byte } else { 0 }));
+                    file.durable.extend(tail.map(|(place, byte)| if place < bytes { *byte } else { 0 }));
                 }
             }
             file.cached = file.durable.clone();
@@ -151,10 +150,7 @@ impl Disk {
     }
 
     fn find(&self, path: &Path) -> io::Result<usize> {
-        self.names
-            .get(path)
-            .copied()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -176,10 +172,7 @@ impl Filesystem for FaultyFilesystem {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let disk = self.disk();
-        let names = disk
-            .names
-            .keys()
-            .filter_map(|path| path.strip_prefix(folder).ok());
+        let names = disk.names.keys().filter_map(|path| path.strip_prefix(folder).ok());
         Ok(names.filter_map(|name| Some(name.to_str()?.to_owned())).collect())
     }
 
@@ -197,10 +190,7 @@ impl Filesystem for FaultyFilesystem {
         let file = disk.files.len();
         disk.files.push(Contents::default());
         disk.names.insert(path.to_path_buf(), file);
-        Ok(Box::new(Handle {
-            disk: Arc::clone(&self.disk),
-            file,
-        }))
+        Ok(Box::new(Handle { disk: Arc::clone(&self.disk), file }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -231,14 +221,8 @@ impl Filesystem for FaultyFilesystem {
 impl File for Handle {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut disk = lock(&self.disk);
-        let used: usize = disk
-            .names
-            .values()
-            .map(|file| disk.files[*file].cached.len())
-            .sum();
-        let room = disk
-            .capacity
-            .map_or(usize::MAX, |capacity| capacity.saturating_sub(used));
+        let used: usize = disk.names.values().map(|file| disk.files[*file].cached.len()).sum();
+        let room = disk.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(used));
         let outcome = disk.operate();
         let written = bytes.len().min(room).min(outcome.err().unwrap_or(usize::MAX));
         disk.files[self.file].cached.extend_from_slice(&bytes[..written]);

@@ -108,11 +108,7 @@ impl Filesystem for RealFilesystem {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let file = fs::OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = fs::OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         Ok(Box::new(file))
     }
 

@@ -45,12 +45,7 @@ pub(super) fn read(filesystem: &dyn Filesystem, folder: &Path) -> io::Result<Opt
 }
 
 /// Replaces the file, durably and at once.
-pub(super) fn write(
-    filesystem: &dyn Filesystem,
-    folder: &Path,
-    identity: Identity,
-    reserved: u64,
-) -> io::Result<()> {
+pub(super) fn write(filesystem: &dyn Filesystem, folder: &Path, identity: Identity, reserved: u64) -> io::Result<()> {
     let new = folder.join(NEW_NAME);
     match filesystem.remove(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -247,9 +247,7 @@ impl Spool {
     /// # Panics
     /// If called from asynchronous code.
     pub fn append_blocking(&self, record: Vec<u8>) -> Result<(), AppendError> {
-        self.submit(record)?
-            .blocking_recv()
-            .unwrap_or(Err(AppendError::Closed))
+        self.submit(record)?.blocking_recv().unwrap_or(Err(AppendError::Closed))
     }
 
     /// Seals the segment that is being written. Resolves with a number up to which all segments are sealed,
@@ -265,12 +263,7 @@ impl Spool {
     #[must_use]
     pub fn sealed(&self) -> Vec<SegmentId> {
         let state = self.shared().lock();
-        state
-            .segments
-            .iter()
-            .filter(|(_, stored)| stored.sealed)
-            .map(|(id, _)| *id)
-            .collect()
+        state.segments.iter().filter(|(_, stored)| stored.sealed).map(|(id, _)| *id).collect()
     }
 
     /// Waits for the oldest sealed segment after the given one, [`SegmentId::BEFORE_ALL`] for the oldest of
@@ -292,20 +285,12 @@ impl Spool {
     pub fn read(&self, id: SegmentId) -> Result<Segment, ReadError> {
         let shared = self.shared();
         let stored = shared.sealed_segment(id).ok_or(ReadError::Unknown)?;
-        let mut bytes = shared
-            .filesystem
-            .read(&shared.path(id))
-            .map_err(ReadError::Read)?;
+        let mut bytes = shared.filesystem.read(&shared.path(id)).map_err(ReadError::Read)?;
         // What is beyond was never acknowledged: the rest of a failed batch that could not be cut off.
         bytes.truncate(usize::try_from(stored.bytes).unwrap_or(usize::MAX));
         let ranges = segment::scan(&bytes, Stamp::new(stored.identity, id)).ranges;
         let intact = u64::try_from(ranges.len()).unwrap_or(u64::MAX);
-        Ok(Segment {
-            id,
-            bytes,
-            ranges,
-            corrupt: stored.records.saturating_sub(intact),
-        })
+        Ok(Segment { id, bytes, ranges, corrupt: stored.records.saturating_sub(intact) })
     }
 
     /// Removes a sealed segment, once the store has it. Blocks the thread.
@@ -320,10 +305,7 @@ impl Spool {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             outcome => outcome.map_err(RemoveError::Remove)?,
         }
-        shared
-            .filesystem
-            .sync_folder(&shared.folder)
-            .map_err(RemoveError::Remove)?;
+        shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
         shared.forget(id);
         Ok(())
     }
@@ -340,11 +322,7 @@ impl Spool {
     pub fn token(&self, id: SegmentId) -> String {
         let shared = self.shared();
         // The segment's own identity: it outlives a loss of the file that keeps the spool's.
-        let identity = shared
-            .lock()
-            .segments
-            .get(&id)
-            .map_or(shared.identity, |stored| stored.identity);
+        let identity = shared.lock().segments.get(&id).map_or(shared.identity, |stored| stored.identity);
         format!("{identity}-{id}")
     }
 
@@ -371,16 +349,7 @@ impl Spool {
         let (first, reserved) = (found.next_id, found.reserved);
         let shared = Arc::new(Shared::new(filesystem, folder, options, clock, found));
         let writer = Writer::new(Arc::clone(&shared), first, reserved);
-        Ok((
-            Self {
-                inner: Arc::new(Inner {
-                    shared,
-                    writer: Mutex::new(None),
-                }),
-            },
-            writer,
-            recovered,
-        ))
+        Ok((Self { inner: Arc::new(Inner { shared, writer: Mutex::new(None) }) }, writer, recovered))
     }
 
     fn submit(&self, record: Vec<u8>) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {

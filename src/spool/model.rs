@@ -104,11 +104,7 @@ impl Model {
             }
             Step::Remove(place) => self.remove(*place),
             Step::Fail { ahead, partial } => self.disk.plan(*ahead, Fault::Error { partial: *partial }),
-            Step::Break {
-                ahead,
-                partial,
-                survival,
-            } => {
+            Step::Break { ahead, partial, survival } => {
                 self.survival = *survival;
                 self.disk.plan(*ahead, Fault::Crash { partial: *partial });
             }
@@ -125,18 +121,10 @@ impl Model {
     fn append(&mut self, sizes: &[usize]) {
         let numbers: Vec<u32> = (self.next_record..).take(sizes.len()).collect();
         self.next_record += sizes.len() as u32;
-        let records: Vec<Vec<u8>> = numbers
-            .iter()
-            .zip(sizes)
-            .map(|(number, size)| record(*number, *size))
-            .collect();
+        let records: Vec<Vec<u8>> = numbers.iter().zip(sizes).map(|(number, size)| record(*number, *size)).collect();
         let slices: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
         for (number, outcome) in numbers.into_iter().zip(self.bench().append(&slices)) {
-            let place = if outcome.is_ok() {
-                &mut self.safe
-            } else {
-                &mut self.failed
-            };
+            let place = if outcome.is_ok() { &mut self.safe } else { &mut self.failed };
             place.insert(number);
         }
     }
@@ -192,19 +180,13 @@ impl Model {
                 continue;
             }
             let token = spool.token(id);
-            assert!(
-                !self.removed_tokens.contains(&token),
-                "a removed segment came back"
-            );
+            assert!(!self.removed_tokens.contains(&token), "a removed segment came back");
             let contents = self.bench().contents(id);
             let numbers: BTreeSet<u32> = contents.iter().map(|bytes| number(bytes)).collect();
             assert_eq!(numbers.len(), contents.len(), "a record twice in a segment");
             let safe: BTreeSet<u32> = numbers.intersection(&self.safe).copied().collect();
             match self.tokens.get(&token) {
-                Some(known) => assert!(
-                    known.difference(&self.unsure).eq(&safe),
-                    "a token of other contents"
-                ),
+                Some(known) => assert!(known.difference(&self.unsure).eq(&safe), "a token of other contents"),
                 // One that was given up and could not be removed may turn up late, with nothing of worth in
                 // it.
                 None => assert!(id > before || safe.is_empty(), "numbers only grow"),
@@ -215,10 +197,7 @@ impl Model {
                 assert!(offered.insert(number), "a record in two segments");
                 assert!(!self.removed.contains(&number), "a removed record came back");
                 assert!(!self.failed.contains(&number), "a refused record was offered");
-                assert!(
-                    self.safe.contains(&number) || self.unsure.contains(&number),
-                    "an invented record"
-                );
+                assert!(self.safe.contains(&number) || self.unsure.contains(&number), "an invented record");
             }
         }
         let held = spool.depth();
@@ -227,11 +206,7 @@ impl Model {
         // What is not offered yet is in the segment being written; the final crash seals it.
         let missing = self.safe.difference(&offered).count() as u64;
         let state = spool.shared().lock();
-        let writing = state
-            .segments
-            .values()
-            .find(|stored| !stored.sealed)
-            .map_or(0, |stored| stored.records);
+        let writing = state.segments.values().find(|stored| !stored.sealed).map_or(0, |stored| stored.records);
         assert_eq!(missing, writing, "an acknowledged record is missing");
     }
 }
@@ -245,11 +220,7 @@ fn record(number: u32, size: usize) -> Vec<u8> {
 
 fn number(bytes: &[u8]) -> u32 {
     let number = u32::from_le_bytes(bytes[..4].try_into().expect("four bytes"));
-    assert_eq!(
-        bytes,
-        record(number, bytes.len() - 4),
-        "a record with other bytes"
-    );
+    assert_eq!(bytes, record(number, bytes.len() - 4), "a record with other bytes");
     number
 }
 
@@ -299,17 +270,9 @@ fn script() -> Vec<Step> {
 fn a_crash_at_any_operation_loses_nothing_acknowledged_and_repeats_nothing() {
     let mut calm = Model::new();
     calm.run(&script());
-    assert_eq!(
-        calm.safe.len() + calm.removed.len(),
-        12,
-        "without a fault everything is taken"
-    );
+    assert_eq!(calm.safe.len() + calm.removed.len(), 12, "without a fault everything is taken");
     let mut losses = vec![Survival::Nothing, Survival::Everything, Survival::Nameless];
-    losses.extend(
-        (0..120)
-            .step_by(7)
-            .flat_map(|bytes| [Survival::Torn(bytes), Survival::Zeroed(bytes)]),
-    );
+    losses.extend((0..120).step_by(7).flat_map(|bytes| [Survival::Torn(bytes), Survival::Zeroed(bytes)]));
     for ahead in 0..calm.disk.operations() {
         for survival in &losses {
             for partial in [0, 1, 17, 45, 500] {

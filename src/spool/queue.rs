@@ -16,10 +16,7 @@ use super::{AppendError, Depth, Filesystem, MonotonicClock, Options, SegmentId, 
 
 /// What a handle asks of the writer.
 pub(super) enum Request {
-    Append {
-        record: Vec<u8>,
-        done: oneshot::Sender<Result<(), AppendError>>,
-    },
+    Append { record: Vec<u8>, done: oneshot::Sender<Result<(), AppendError>> },
     Rotate(oneshot::Sender<SegmentId>),
 }
 
@@ -131,12 +128,7 @@ impl Shared {
                     state.idle = false;
                     return true;
                 }
-                Some(left) => {
-                    self.work
-                        .wait_timeout(state, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
+                Some(left) => self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
             state.idle = false;
@@ -154,10 +146,8 @@ impl Shared {
         let mut state = self.lock();
         state.queued_records = state.queued_records.saturating_sub(records);
         state.queued_bytes = state.queued_bytes.saturating_sub(queued_bytes);
-        let (bytes, total) = state
-            .segments
-            .insert(id, segment)
-            .map_or((0, 0), |before| (before.bytes, before.records));
+        let (bytes, total) =
+            state.segments.insert(id, segment).map_or((0, 0), |before| (before.bytes, before.records));
         state.stored_bytes += segment.bytes - bytes;
         state.stored_records += segment.records - total;
     }
@@ -187,11 +177,7 @@ impl Shared {
     }
 
     pub(super) fn sealed_segment(&self, id: SegmentId) -> Option<Stored> {
-        self.lock()
-            .segments
-            .get(&id)
-            .copied()
-            .filter(|stored| stored.sealed)
+        self.lock().segments.get(&id).copied().filter(|stored| stored.sealed)
     }
 
     /// The next sealed segment, `Some(None)` if there will never be one, `None` if there is none yet.
@@ -213,9 +199,7 @@ impl Shared {
             records: state.stored_records,
             bytes: state.stored_bytes,
             waiting: u64::try_from(state.queued_records).unwrap_or(u64::MAX),
-            oldest_age: oldest.map_or(Duration::ZERO, |stored| {
-                now.saturating_duration_since(stored.begun)
-            }),
+            oldest_age: oldest.map_or(Duration::ZERO, |stored| now.saturating_duration_since(stored.begun)),
             failures: state.failures,
         }
     }

@@ -36,12 +36,7 @@ pub(super) fn recover(
     let (identity, reserved) = known.unwrap_or_else(|| (identity::draw(), 0));
     let names = filesystem.list(folder).map_err(OpenError::Folder)?;
     let ids = names.iter().filter_map(|name| segment::parse_file_name(name));
-    let mut found = Found {
-        identity,
-        segments: BTreeMap::new(),
-        next_id: reserved.max(1),
-        reserved,
-    };
+    let mut found = Found { identity, segments: BTreeMap::new(), next_id: reserved.max(1), reserved };
     let mut recovered = Recovered::default();
     for id in ids {
         found.next_id = found.next_id.max(id.0.saturating_add(1));
@@ -70,9 +65,7 @@ fn examine(
     now: Instant,
 ) -> Result<(Stored, u64, u64), OpenError> {
     let path = folder.join(segment::file_name(id));
-    let bytes = filesystem
-        .read(&path)
-        .map_err(|error| OpenError::Segment(id, error))?;
+    let bytes = filesystem.read(&path).map_err(|error| OpenError::Segment(id, error))?;
     let identity = match segment::read_header(&bytes, id) {
         Header::Intact(written_by) => written_by,
         // Most likely it was this spool; if not, nothing verifies.
@@ -82,12 +75,6 @@ fn examine(
     let scan = segment::scan(&bytes, Stamp::new(identity, id));
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let intact = u64::try_from(scan.ranges.len()).unwrap_or(u64::MAX);
-    let stored = Stored {
-        identity,
-        bytes: length,
-        records: scan.total,
-        begun: now,
-        sealed: true,
-    };
+    let stored = Stored { identity, bytes: length, records: scan.total, begun: now, sealed: true };
     Ok((stored, scan.torn_bytes, intact))
 }

@@ -71,9 +71,7 @@ impl Segment {
 
     /// The payloads that verified.
     pub fn records(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.ranges
-            .iter()
-            .map(|range| self.bytes.get(range.clone()).unwrap_or_default())
+        self.ranges.iter().map(|range| self.bytes.get(range.clone()).unwrap_or_default())
     }
 
     /// How many records are missing because they did not verify.
@@ -161,11 +159,7 @@ pub(super) fn encoded_bytes(payload: &[u8]) -> u64 {
 
 pub(super) fn write_header(into: &mut Vec<u8>, identity: Identity, id: SegmentId) {
     let mut header = [0_u8; 36];
-    let fields = MAGIC
-        .into_iter()
-        .chain(VERSION.to_le_bytes())
-        .chain(identity.0)
-        .chain(id.0.to_le_bytes());
+    let fields = MAGIC.into_iter().chain(VERSION.to_le_bytes()).chain(identity.0).chain(id.0.to_le_bytes());
     for (place, byte) in header.iter_mut().zip(fields) {
         *place = byte;
     }
@@ -237,10 +231,7 @@ pub(super) fn scan(bytes: &[u8], stamp: Stamp) -> Scan {
 }
 
 fn next_marker(bytes: &[u8], from: usize, stamp: Stamp) -> Option<usize> {
-    let offset = bytes
-        .get(from..)?
-        .windows(stamp.marker.len())
-        .position(|window| window == stamp.marker)?;
+    let offset = bytes.get(from..)?.windows(stamp.marker.len()).position(|window| window == stamp.marker)?;
     Some(from + offset)
 }
 
@@ -286,21 +277,11 @@ mod tests {
 
     fn records_in(bytes: &[u8]) -> Vec<Vec<u8>> {
         let found = scan(bytes, Stamp::new(IDENTITY, ID));
-        found
-            .ranges
-            .into_iter()
-            .map(|range| bytes[range].to_vec())
-            .collect()
+        found.ranges.into_iter().map(|range| bytes[range].to_vec()).collect()
     }
 
     fn some_records() -> Vec<Vec<u8>> {
-        vec![
-            b"first".to_vec(),
-            Vec::new(),
-            vec![0; 40],
-            b"fourth".to_vec(),
-            vec![0xff; 9],
-        ]
+        vec![b"first".to_vec(), Vec::new(), vec![0; 40], b"fourth".to_vec(), vec![0xff; 9]]
     }
 
     /// Index of the record that the byte at `offset` belongs to; the header belongs to none.
@@ -389,13 +370,7 @@ mod tests {
     #[test]
     fn only_our_own_file_names_are_segments() {
         assert_eq!(parse_file_name(&file_name(ID)), Some(ID));
-        for name in [
-            "identity",
-            "5.segment",
-            "+000000000000005.segment",
-            "000000000000000A.segment",
-            ".segment",
-        ] {
+        for name in ["identity", "5.segment", "+000000000000005.segment", "000000000000000A.segment", ".segment"] {
             assert_eq!(parse_file_name(name), None, "{name}");
         }
     }

@@ -18,15 +18,11 @@ pub(super) struct TestClock {
 
 impl TestClock {
     pub(super) fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            passed_ms: Arc::default(),
-        }
+        Self { start: Instant::now(), passed_ms: Arc::default() }
     }
 
     pub(super) fn advance(&self, time: Duration) {
-        self.passed_ms
-            .fetch_add(time.as_millis() as u64, Ordering::Relaxed);
+        self.passed_ms.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
 
     pub(super) fn monotonic(&self) -> MonotonicClock {
@@ -48,31 +44,16 @@ pub(super) fn folder() -> &'static Path {
 
 impl Bench {
     pub(super) fn open(disk: &FaultyFilesystem, options: &Options, clock: &TestClock) -> Self {
-        let parts = Spool::assemble(
-            Arc::new(disk.clone()),
-            folder(),
-            options.clone(),
-            clock.monotonic(),
-        );
+        let parts = Spool::assemble(Arc::new(disk.clone()), folder(), options.clone(), clock.monotonic());
         let (spool, writer, recovered) = parts.expect("opens");
-        Self {
-            spool,
-            writer,
-            recovered,
-        }
+        Self { spool, writer, recovered }
     }
 
     /// Appends the records as one group, and answers what each caller was told.
     pub(super) fn append(&mut self, records: &[&[u8]]) -> Vec<Result<(), AppendError>> {
-        let waiting: Vec<_> = records
-            .iter()
-            .map(|record| self.spool.submit(record.to_vec()))
-            .collect();
+        let waiting: Vec<_> = records.iter().map(|record| self.spool.submit(record.to_vec())).collect();
         self.writer.step();
-        waiting
-            .into_iter()
-            .map(|waiting| waiting?.try_recv().expect("answered after the step"))
-            .collect()
+        waiting.into_iter().map(|waiting| waiting?.try_recv().expect("answered after the step")).collect()
     }
 
     pub(super) fn rotate(&mut self) -> SegmentId {
@@ -82,20 +63,11 @@ impl Bench {
     }
 
     pub(super) fn contents(&self, id: SegmentId) -> Vec<Vec<u8>> {
-        self.spool
-            .read(id)
-            .expect("readable")
-            .records()
-            .map(<[u8]>::to_vec)
-            .collect()
+        self.spool.read(id).expect("readable").records().map(<[u8]>::to_vec).collect()
     }
 
     fn all_sealed(&self) -> Vec<Vec<u8>> {
-        self.spool
-            .sealed()
-            .into_iter()
-            .flat_map(|id| self.contents(id))
-            .collect()
+        self.spool.sealed().into_iter().flat_map(|id| self.contents(id)).collect()
     }
 }
 
@@ -105,12 +77,7 @@ pub(super) fn new_bench(options: &Options) -> (Bench, FaultyFilesystem, TestCloc
 }
 
 pub(super) fn small() -> Options {
-    Options {
-        segment_bytes: 200,
-        limit_bytes: 1000,
-        batch_bytes: 100,
-        ..Options::default()
-    }
+    Options { segment_bytes: 200, limit_bytes: 1000, batch_bytes: 100, ..Options::default() }
 }
 
 const TAKEN: Result<(), AppendError> = Ok(());
@@ -174,10 +141,7 @@ fn one_sync_serves_all_that_wait() {
 
 #[test]
 fn a_full_spool_refuses_and_takes_again_after_a_removal() {
-    let (mut bench, _, _) = new_bench(&Options {
-        limit_bytes: 400,
-        ..small()
-    });
+    let (mut bench, _, _) = new_bench(&Options { limit_bytes: 400, ..small() });
     let taken = (0..).take_while(|_| bench.append(&[&[9; 60]]) == [TAKEN]).count();
     assert_eq!(taken, 4);
     assert_eq!(bench.append(&[&[9; 60]]), [Err(AppendError::Full)]);
@@ -188,24 +152,15 @@ fn a_full_spool_refuses_and_takes_again_after_a_removal() {
 
 #[test]
 fn what_waits_counts_towards_the_limit() {
-    let (bench, _, _) = new_bench(&Options {
-        limit_bytes: 200,
-        ..small()
-    });
+    let (bench, _, _) = new_bench(&Options { limit_bytes: 200, ..small() });
     let _first = bench.spool.submit(vec![0; 100]).unwrap();
     assert_eq!(bench.spool.submit(vec![0; 100]).unwrap_err(), AppendError::Full);
 }
 
 #[test]
 fn a_long_queue_refuses_and_takes_again_when_it_is_done() {
-    let by_count = Options {
-        queue_records: 2,
-        ..Options::default()
-    };
-    let by_bytes = Options {
-        queue_bytes: 40,
-        ..Options::default()
-    };
+    let by_count = Options { queue_records: 2, ..Options::default() };
+    let by_bytes = Options { queue_bytes: 40, ..Options::default() };
     for options in [by_count, by_bytes] {
         let (mut bench, _, _) = new_bench(&options);
         let refused = Err(AppendError::Overloaded);
@@ -228,11 +183,7 @@ fn a_failed_sync_fails_its_callers_and_the_next_records_go_to_a_new_segment() {
     assert_eq!(bench.append(&[b"kept"]), [TAKEN]);
     disk.plan(1, Fault::Error { partial: 0 });
     assert_eq!(bench.append(&[b"lost", b"too"]), [Err(AppendError::Sync); 2]);
-    assert_eq!(
-        bench.spool.sealed().len(),
-        1,
-        "the synced part is sealed as it is"
-    );
+    assert_eq!(bench.spool.sealed().len(), 1, "the synced part is sealed as it is");
     assert_eq!(bench.append(&[b"later"]), [TAKEN]);
     assert_eq!(disk.paths().len(), 3, "two segments and the identity");
     bench.rotate();
@@ -275,11 +226,7 @@ fn a_full_disk_costs_the_batch_and_no_more() {
     disk.set_capacity(Some(200));
     assert_eq!(bench.append(&[&[0; 300]]), [Err(AppendError::Sync)]);
     let opened = Bench::open(&disk, &Options::default(), &clock);
-    assert_eq!(
-        opened.all_sealed(),
-        [b"before"],
-        "a spool on a full disk can be opened and emptied"
-    );
+    assert_eq!(opened.all_sealed(), [b"before"], "a spool on a full disk can be opened and emptied");
     drop(opened);
     disk.set_capacity(None);
     assert_eq!(bench.append(&[&[0; 300]]), [TAKEN]);
@@ -353,37 +300,17 @@ fn depth_tells_what_is_held_and_for_how_long() {
     clock.advance(Duration::from_secs(3));
     let _waiting = bench.spool.submit(b"c".to_vec()).unwrap();
     let age = Duration::from_secs(3);
-    let expected = Depth {
-        segments: 1,
-        records: 2,
-        bytes: 40 + 2 * 17,
-        waiting: 1,
-        oldest_age: age,
-        failures: 0,
-    };
+    let expected = Depth { segments: 1, records: 2, bytes: 40 + 2 * 17, waiting: 1, oldest_age: age, failures: 0 };
     assert_eq!(bench.spool.depth(), expected);
 }
 
 #[test]
 fn options_out_of_range_are_refused() {
     let wrong = [
-        Options {
-            segment_bytes: 2 << 30,
-            limit_bytes: 4 << 30,
-            ..Options::default()
-        },
-        Options {
-            segment_bytes: 56,
-            ..Options::default()
-        },
-        Options {
-            limit_bytes: 1,
-            ..Options::default()
-        },
-        Options {
-            queue_records: 0,
-            ..Options::default()
-        },
+        Options { segment_bytes: 2 << 30, limit_bytes: 4 << 30, ..Options::default() },
+        Options { segment_bytes: 56, ..Options::default() },
+        Options { limit_bytes: 1, ..Options::default() },
+        Options { queue_records: 0, ..Options::default() },
     ];
     for options in wrong {
         let disk = Arc::new(FaultyFilesystem::default());

@@ -13,11 +13,7 @@ fn real(folder: &Path, options: Options) -> (Spool, Recovered) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_producers_and_a_loader_lose_and_repeat_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let options = Options {
-        segment_bytes: 4096,
-        segment_age: Duration::from_millis(5),
-        ..Options::default()
-    };
+    let options = Options { segment_bytes: 4096, segment_age: Duration::from_millis(5), ..Options::default() };
     let (spool, _) = real(&home.path().join("a/b"), options);
     let stored = Arc::new(Mutex::new(Vec::new()));
     let loader = {
@@ -27,10 +23,7 @@ async fn many_producers_and_a_loader_lose_and_repeat_nothing() {
             while let Some(id) = spool.next_sealed(last).await {
                 let segment = spool.read(id).unwrap();
                 assert!(id > last && segment.corrupt() == 0);
-                stored
-                    .lock()
-                    .unwrap()
-                    .extend(segment.records().map(<[u8]>::to_vec));
+                stored.lock().unwrap().extend(segment.records().map(<[u8]>::to_vec));
                 spool.remove(id).unwrap();
                 last = id;
             }
@@ -40,10 +33,7 @@ async fn many_producers_and_a_loader_lose_and_repeat_nothing() {
         let spool = spool.clone();
         tokio::spawn(async move {
             for number in 0..50_u32 {
-                spool
-                    .append([producer.to_le_bytes(), number.to_le_bytes()].concat())
-                    .await
-                    .unwrap();
+                spool.append([producer.to_le_bytes(), number.to_le_bytes()].concat()).await.unwrap();
             }
         })
     });
@@ -51,9 +41,7 @@ async fn many_producers_and_a_loader_lose_and_repeat_nothing() {
         producer.await.unwrap();
     }
     let closing = spool.clone();
-    tokio::task::spawn_blocking(move || closing.close())
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(move || closing.close()).await.unwrap();
     loader.await.unwrap();
     let mut stored = stored.lock().unwrap().clone();
     assert_eq!(stored.len(), 32 * 50);
@@ -66,16 +54,10 @@ async fn many_producers_and_a_loader_lose_and_repeat_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_record_is_offered_by_age_alone() {
     let home = tempfile::tempdir().unwrap();
-    let options = Options {
-        segment_age: Duration::from_millis(1),
-        ..Options::default()
-    };
+    let options = Options { segment_age: Duration::from_millis(1), ..Options::default() };
     let (spool, _) = real(home.path(), options);
     spool.append(b"a".to_vec()).await.unwrap();
-    let id = spool
-        .next_sealed(SegmentId::BEFORE_ALL)
-        .await
-        .expect("the spool is open");
+    let id = spool.next_sealed(SegmentId::BEFORE_ALL).await.expect("the spool is open");
     assert_eq!(spool.read(id).unwrap().records().collect::<Vec<_>>(), [b"a"]);
 }
 
@@ -100,10 +82,7 @@ fn closing_keeps_what_was_taken_and_takes_no_more() {
     spool.close();
     assert_eq!(spool.append_blocking(b"late".to_vec()), Err(AppendError::Closed));
     let sealed = spool.sealed();
-    assert_eq!(
-        spool.read(sealed[0]).unwrap().records().collect::<Vec<_>>(),
-        [b"kept"]
-    );
+    assert_eq!(spool.read(sealed[0]).unwrap().records().collect::<Vec<_>>(), [b"kept"]);
 
     let (spool, recovered) = real(home.path(), Options::default());
     assert_eq!((recovered.segments, recovered.records), (1, 1));

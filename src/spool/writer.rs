@@ -49,14 +49,7 @@ struct Batch {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, next_id: u64, reserved: u64) -> Self {
-        Self {
-            shared,
-            taken: VecDeque::new(),
-            current: None,
-            buffer: Vec::new(),
-            next_id,
-            reserved,
-        }
+        Self { shared, taken: VecDeque::new(), current: None, buffer: Vec::new(), next_id, reserved }
     }
 
     /// Works until the spool is closed and everything is written.
@@ -76,10 +69,7 @@ impl Writer {
 
     fn wait(&mut self) -> bool {
         let age = self.shared.options.segment_age;
-        let deadline = self
-            .current
-            .as_ref()
-            .and_then(|current| current.begun.checked_add(age));
+        let deadline = self.current.as_ref().and_then(|current| current.begun.checked_add(age));
         self.shared.wait(&mut self.taken, deadline)
     }
 
@@ -111,10 +101,7 @@ impl Writer {
     /// record or needs a new segment.
     fn gather(&mut self) -> Batch {
         let options = &self.shared.options;
-        let used = self
-            .current
-            .as_ref()
-            .map_or(HEADER_BYTES, |current| current.length);
+        let used = self.current.as_ref().map_or(HEADER_BYTES, |current| current.length);
         let room = options.segment_bytes.saturating_sub(used);
         let mut batch = Batch::default();
         while let Some(request) = self.taken.pop_front() {
@@ -142,8 +129,7 @@ impl Writer {
     fn write(&mut self, batch: Batch) {
         let outcome = match self.commit(&batch.records) {
             Ok((id, segment)) => {
-                self.shared
-                    .committed(id, segment, batch.records.len(), batch.bytes);
+                self.shared.committed(id, segment, batch.records.len(), batch.bytes);
                 Ok(())
             }
             Err(error) => {
@@ -182,12 +168,7 @@ impl Writer {
         let shared = &self.shared;
         if self.next_id >= self.reserved {
             let reserved = self.next_id.saturating_add(RESERVATION);
-            identity::write(
-                shared.filesystem.as_ref(),
-                &shared.folder,
-                shared.identity,
-                reserved,
-            )?;
+            identity::write(shared.filesystem.as_ref(), &shared.folder, shared.identity, reserved)?;
             self.reserved = reserved;
         }
         // The number is spent even if the next line fails: a file of it may be there all the same.
@@ -195,14 +176,7 @@ impl Writer {
         self.next_id += 1;
         let file = shared.filesystem.create(&shared.path(id))?;
         let stamp = Stamp::new(shared.identity, id);
-        Ok(Current {
-            id,
-            file,
-            stamp,
-            length: 0,
-            records: 0,
-            begun: (shared.clock)(),
-        })
+        Ok(Current { id, file, stamp, length: 0, records: 0, begun: (shared.clock)() })
     }
 
     fn append(&mut self, current: &mut Current, records: &[Vec<u8>]) -> io::Result<()> {
@@ -236,10 +210,7 @@ impl Writer {
         };
         // Cutting is a courtesy: this process reads no further than the synced length anyway, and a record
         // that comes back after a crash is one whose caller was told to send it again.
-        let cut = current
-            .file
-            .truncate(current.length)
-            .and_then(|()| current.file.sync());
+        let cut = current.file.truncate(current.length).and_then(|()| current.file.sync());
         if let Err(error) = cut {
             tracing::warn!(segment = %current.id, %error, "the end of a failed batch could not be cut off");
         }

@@ -121,11 +121,7 @@ pub struct EventValue {
 
 impl EventValue {
     pub(super) fn named(name: &str) -> EventValue {
-        EventValue {
-            name: name.to_owned(),
-            devices: None,
-            events: None,
-        }
+        EventValue { name: name.to_owned(), devices: None, events: None }
     }
 }
 
@@ -157,11 +153,7 @@ impl CellValue {
     pub(super) fn of(cell: String, total: Total) -> Option<CellValue> {
         let bounds = geohash::decode_bbox(&cell).ok()?;
         let (low, high) = (bounds.min(), bounds.max());
-        Some(CellValue {
-            cell,
-            bounds: [low.x, low.y, high.x, high.y],
-            total,
-        })
+        Some(CellValue { cell, bounds: [low.x, low.y, high.x, high.y], total })
     }
 
     /// The middle of the cell: latitude, longitude.
@@ -228,13 +220,7 @@ pub fn geojson(places: &Places) -> Value {
 fn feature(cell: &CellValue) -> Value {
     let [west, south, east, north] = cell.bounds;
     // Counterclockwise and closed, as the RFC has it.
-    let ring = [
-        [west, south],
-        [east, south],
-        [east, north],
-        [west, north],
-        [west, south],
-    ];
+    let ring = [[west, south], [east, south], [east, north], [west, north], [west, south]];
     json!({
         "type": "Feature",
         "geometry": { "type": "Polygon", "coordinates": [ring] },

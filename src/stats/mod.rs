@@ -73,11 +73,7 @@ pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, St
                 from: value.day,
                 to: value.day,
                 days: 1,
-                dims: names
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .zip(value.dims)
-                    .collect(),
+                dims: names.iter().map(|name| (*name).to_owned()).zip(value.dims).collect(),
                 devices: value.value,
                 margin: value.margin,
             })
@@ -89,31 +85,15 @@ pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, St
         Interval::Month => sums(values, "month", |day| (day.first_of_month(), day.last_of_month())),
     };
     let made = Made::of(&query.scope, seals);
-    Ok(Activity {
-        scope: query.scope.clone(),
-        interval: query.interval,
-        breakdown: query.breakdown,
-        series,
-        made,
-    })
+    Ok(Activity { scope: query.scope.clone(), interval: query.interval, breakdown: query.breakdown, series, made })
 }
 
 /// Sums of the daily flags `measure` over weeks or months: each device is counted on its first day of it.
 fn sums(values: Vec<Value>, measure: &str, span: impl Fn(Date) -> (Date, Date)) -> Vec<Point> {
     let mut spans: BTreeMap<Date, Point> = BTreeMap::new();
-    for value in values
-        .into_iter()
-        .filter(|value| value.dims.first().is_some_and(|dim| dim == measure))
-    {
+    for value in values.into_iter().filter(|value| value.dims.first().is_some_and(|dim| dim == measure)) {
         let (from, to) = span(value.day);
-        let empty = Point {
-            from,
-            to,
-            days: 0,
-            dims: BTreeMap::new(),
-            devices: 0,
-            margin: 0.0,
-        };
+        let empty = Point { from, to, days: 0, dims: BTreeMap::new(), devices: 0, margin: 0.0 };
         let point = spans.entry(from).or_insert(empty);
         point.days += 1;
         point.devices += value.value;
@@ -132,26 +112,14 @@ pub fn events(store: &dyn Store, query: &EventsQuery) -> Result<Events, StoreErr
     for (release, is_total) in [("event_devices", false), ("event_totals", true)] {
         for value in values(store, &query.scope, release, "event")? {
             let Some(name) = value.dims.first() else { continue };
-            let event = by_name
-                .entry(name.clone())
-                .or_insert_with(|| EventValue::named(name));
-            let slot = if is_total {
-                &mut event.events
-            } else {
-                &mut event.devices
-            };
-            slot.get_or_insert_with(Total::default)
-                .add(value.value, value.margin);
+            let event = by_name.entry(name.clone()).or_insert_with(|| EventValue::named(name));
+            let slot = if is_total { &mut event.events } else { &mut event.devices };
+            slot.get_or_insert_with(Total::default).add(value.value, value.margin);
         }
     }
     let mut events: Vec<EventValue> = by_name.into_values().collect();
-    events
-        .sort_by_key(|event| std::cmp::Reverse(event.events.as_ref().map_or(i64::MIN, |total| total.value)));
-    Ok(Events {
-        scope: query.scope.clone(),
-        events,
-        made: Made::of(&query.scope, seals),
-    })
+    events.sort_by_key(|event| std::cmp::Reverse(event.events.as_ref().map_or(i64::MIN, |total| total.value)));
+    Ok(Events { scope: query.scope.clone(), events, made: Made::of(&query.scope, seals) })
 }
 
 /// Answers the question for places.
@@ -172,25 +140,15 @@ pub fn places(store: &dyn Store, query: &PlacesQuery) -> Result<Places, StoreErr
         };
         by_cell.entry(cell).or_default().add(value.value, value.margin);
     }
-    let mut cells: Vec<CellValue> = by_cell
-        .into_iter()
-        .filter_map(|(cell, total)| CellValue::of(cell, total))
-        .collect();
+    let mut cells: Vec<CellValue> =
+        by_cell.into_iter().filter_map(|(cell, total)| CellValue::of(cell, total)).collect();
     cells.sort_by_key(|cell| std::cmp::Reverse(cell.total.value));
     let mut region = None;
     for value in values(store, &query.scope, "region", "")? {
-        region
-            .get_or_insert_with(Total::default)
-            .add(value.value, value.margin);
+        region.get_or_insert_with(Total::default).add(value.value, value.margin);
     }
     let made = Made::of(&query.scope, seals);
-    Ok(Places {
-        scope: query.scope.clone(),
-        precision: query.precision,
-        cells,
-        region,
-        made,
-    })
+    Ok(Places { scope: query.scope.clone(), precision: query.precision, cells, region, made })
 }
 
 fn seals(store: &dyn Store, scope: &Scope, releases: &[&str]) -> Result<Vec<Seal>, StoreError> {
@@ -203,12 +161,7 @@ fn seals(store: &dyn Store, scope: &Scope, releases: &[&str]) -> Result<Vec<Seal
     Ok(seals)
 }
 
-fn values(
-    store: &dyn Store,
-    scope: &Scope,
-    release: &str,
-    breakdown: &str,
-) -> Result<Vec<Value>, StoreError> {
+fn values(store: &dyn Store, scope: &Scope, release: &str, breakdown: &str) -> Result<Vec<Value>, StoreError> {
     let statement = Statement::new(include_str!("sql/values.sql"))
         .bind("app", &scope.app)
         .bind("release", release)
@@ -256,22 +209,10 @@ impl Made {
         }
         let suppressed = suppressed
             .into_iter()
-            .map(|((release, breakdown), values)| Suppressed {
-                release,
-                breakdown,
-                values,
-            })
+            .map(|((release, breakdown), values)| Suppressed { release, breakdown, values })
             .collect();
-        let fresh = Fresh {
-            sealed_through: days.last().copied(),
-            sealed_days: days.len(),
-            missing_days,
-        };
-        Made {
-            fresh,
-            releases,
-            suppressed,
-        }
+        let fresh = Fresh { sealed_through: days.last().copied(), sealed_days: days.len(), missing_days };
+        Made { fresh, releases, suppressed }
     }
 }
 
@@ -286,9 +227,8 @@ pub fn ask(
     asked: Asked<'_>,
 ) -> Result<serde_json::Value, String> {
     let wrong = |problems: Vec<Problem>| {
-        let lines = problems
-            .iter()
-            .map(|Problem { parameter, allowed }| format!("{parameter}: {allowed}"));
+        let lines =
+            problems.iter().map(|problem| format!("{}: {}", problem.parameter.unwrap_or("?"), problem.detail));
         lines.collect::<Vec<_>>().join("\n")
     };
     let failed = |error: StoreError| error.to_string();
@@ -304,11 +244,7 @@ pub fn ask(
         "places" | "places.geojson" => {
             let query = PlacesQuery::parse(parameters, asked).map_err(wrong)?;
             let places = places(store, &query).map_err(failed)?;
-            Ok(if what == "places" {
-                serde_json::json!(places)
-            } else {
-                geojson(&places)
-            })
+            Ok(if what == "places" { serde_json::json!(places) } else { geojson(&places) })
         }
         _ => Err("the questions are activity, events, places, places.geojson".into()),
     }

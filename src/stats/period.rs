@@ -21,10 +21,7 @@ impl Period {
     #[must_use]
     pub fn parse(text: &str, today: Date) -> Option<Period> {
         let yesterday = today.saturating_sub(1.day());
-        let last = |days: i32| Period {
-            from: today.saturating_sub(days.days()),
-            to: yesterday,
-        };
+        let last = |days: i32| Period { from: today.saturating_sub(days.days()), to: yesterday };
         match text {
             "yesterday" => return Some(last(1)),
             "last_7_days" => return Some(last(7)),
@@ -33,10 +30,7 @@ impl Period {
             _ => {}
         }
         let (from, to) = text.split_once("..")?;
-        let period = Period {
-            from: date(from)?,
-            to: date(to)?,
-        };
+        let period = Period { from: date(from)?, to: date(to)? };
         let days = period.to.since(period.from).ok()?.get_days();
         (0..MOST_DAYS).contains(&days).then_some(period)
     }
@@ -58,23 +52,14 @@ mod tests {
     #[test]
     fn periods_are_read() {
         let today = jiff::civil::date(2026, 11, 23);
-        let period =
-            |text| Period::parse(text, today).map(|period| format!("{}..{}", period.from, period.to));
+        let period = |text| Period::parse(text, today).map(|period| format!("{}..{}", period.from, period.to));
         assert_eq!(period("last_30_days").as_deref(), Some("2026-10-24..2026-11-22"));
         assert_eq!(period("yesterday").as_deref(), Some("2026-11-22..2026-11-22"));
-        assert_eq!(
-            period("2026-10-01..2026-10-31").as_deref(),
-            Some("2026-10-01..2026-10-31")
-        );
+        assert_eq!(period("2026-10-01..2026-10-31").as_deref(), Some("2026-10-01..2026-10-31"));
         let reversed = "2026-10-31..2026-10-01";
-        for wrong in [
-            "",
-            "today",
-            reversed,
-            "2020-01-01..2026-01-01",
-            "2026-13-01..2026-13-02",
-            "1000-01-01..1000-01-02",
-        ] {
+        for wrong in
+            ["", "today", reversed, "2020-01-01..2026-01-01", "2026-13-01..2026-13-02", "1000-01-01..1000-01-02"]
+        {
             assert_eq!(period(wrong), None, "{wrong}");
         }
     }

@@ -8,10 +8,10 @@ use super::{Period, Scope};
 /// One thing that is wrong with a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The parameter; `?` for one that does not exist.
-    pub parameter: &'static str,
+    /// The parameter; none for one that does not exist.
+    pub parameter: Option<&'static str>,
     /// What would be right.
-    pub allowed: String,
+    pub detail: String,
 }
 
 /// Days, weeks or months.
@@ -102,10 +102,7 @@ struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     fn of(pairs: &'a [(String, String)]) -> Parameters<'a> {
-        Parameters {
-            pairs: pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
-            problems: Vec::new(),
-        }
+        Parameters { pairs: pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(), problems: Vec::new() }
     }
 
     fn take(&mut self, name: &str) -> Option<&'a str> {
@@ -113,11 +110,8 @@ impl<'a> Parameters<'a> {
         Some(self.pairs.swap_remove(at).1)
     }
 
-    fn wrong(&mut self, parameter: &'static str, allowed: impl Into<String>) {
-        self.problems.push(Problem {
-            parameter,
-            allowed: allowed.into(),
-        });
+    fn wrong(&mut self, parameter: impl Into<Option<&'static str>>, detail: impl Into<String>) {
+        self.problems.push(Problem { parameter: parameter.into(), detail: detail.into() });
     }
 
     fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
@@ -134,31 +128,26 @@ impl<'a> Parameters<'a> {
 
     fn scope(&mut self, asked: Asked<'_>) -> Option<Scope> {
         let Asked { bound, apps, today } = asked;
-        let reaches =
-            |app: &str| apps.iter().any(|known| known == app) && bound.is_none_or(|bound| bound == app);
+        let reaches = |app: &str| apps.iter().any(|known| known == app) && bound.is_none_or(|bound| bound == app);
         let app = match self.take("app") {
             Some(app) => reaches(app).then(|| app.to_owned()),
-            None => bound
-                .map(str::to_owned)
-                .or_else(|| apps.first().filter(|_| apps.len() == 1).cloned()),
+            None => bound.map(str::to_owned).or_else(|| apps.first().filter(|_| apps.len() == 1).cloned()),
         };
         if app.is_none() {
             self.wrong("app", bound.map_or_else(|| apps.join(" | "), str::to_owned));
         }
         let period = Period::parse(self.take("period").unwrap_or("last_30_days"), today);
         if period.is_none() {
-            let allowed = "yesterday | last_7_days | last_30_days | last_90_days | YYYY-MM-DD..YYYY-MM-DD, at most 400 days";
+            let allowed =
+                "yesterday | last_7_days | last_30_days | last_90_days | YYYY-MM-DD..YYYY-MM-DD, at most 400 days";
             self.wrong("period", allowed);
         }
-        Some(Scope {
-            app: app?,
-            period: period?,
-        })
+        Some(Scope { app: app?, period: period? })
     }
 
     fn end(mut self, known: &'static str) -> Vec<Problem> {
         if !self.pairs.is_empty() {
-            self.wrong("?", format!("the parameters are {known}, each once"));
+            self.wrong(None, format!("the parameters are {known}, each once"));
         }
         self.problems
     }
@@ -172,11 +161,7 @@ impl ActivityQuery {
     pub fn parse(pairs: &[(String, String)], asked: Asked<'_>) -> Result<ActivityQuery, Vec<Problem>> {
         let mut parameters = Parameters::of(pairs);
         let scope = parameters.scope(asked);
-        let intervals = [
-            ("day", Interval::Day),
-            ("week", Interval::Week),
-            ("month", Interval::Month),
-        ];
+        let intervals = [("day", Interval::Day), ("week", Interval::Week), ("month", Interval::Month)];
         let interval = parameters.choice("interval", &intervals, Interval::Day);
         let breakdowns = [
             ("none", Breakdown::None),
@@ -190,11 +175,7 @@ impl ActivityQuery {
         }
         let problems = parameters.end("app, period, interval, breakdown");
         match scope {
-            Some(scope) if problems.is_empty() => Ok(ActivityQuery {
-                scope,
-                interval,
-                breakdown,
-            }),
+            Some(scope) if problems.is_empty() => Ok(ActivityQuery { scope, interval, breakdown }),
             _ => Err(problems),
         }
     }
@@ -238,28 +219,17 @@ mod tests {
     use super::*;
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
+        list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     }
 
     #[test]
     fn all_problems_come_at_once_and_repeat_nothing() {
         let apps = ["a".to_owned(), "b".to_owned()];
-        let asked = Asked {
-            bound: None,
-            apps: &apps,
-            today: jiff::civil::date(2026, 11, 23),
-        };
+        let asked = Asked { bound: None, apps: &apps, today: jiff::civil::date(2026, 11, 23) };
         let imei = "490154203237518";
-        let wrong = pairs(&[
-            ("period", imei),
-            ("interval", "year"),
-            ("app", "c"),
-            ("user", imei),
-        ]);
+        let wrong = pairs(&[("period", imei), ("interval", "year"), ("app", "c"), ("user", imei)]);
         let problems = ActivityQuery::parse(&wrong, asked).unwrap_err();
-        let names: Vec<&str> = problems.iter().map(|problem| problem.parameter).collect();
+        let names: Vec<&str> = problems.iter().map(|problem| problem.parameter.unwrap_or("?")).collect();
         assert_eq!(names, ["app", "period", "interval", "?"]);
         assert!(!format!("{problems:?}").contains(imei));
     }
@@ -267,11 +237,7 @@ mod tests {
     #[test]
     fn a_bound_token_asks_about_its_app_only() {
         let apps = ["a".to_owned(), "b".to_owned()];
-        let asked = Asked {
-            bound: Some("a"),
-            apps: &apps,
-            today: jiff::civil::date(2026, 11, 23),
-        };
+        let asked = Asked { bound: Some("a"), apps: &apps, today: jiff::civil::date(2026, 11, 23) };
         assert_eq!(EventsQuery::parse(&[], asked).unwrap().scope.app, "a");
         assert!(EventsQuery::parse(&pairs(&[("app", "b")]), asked).is_err());
     }

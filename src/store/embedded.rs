@@ -54,13 +54,7 @@ pub struct Options {
 impl Options {
     /// A data folder, and the defaults for everything else.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Options {
-            folder: folder.into(),
-            library: None,
-            memory_bytes: 900_000_000,
-            threads: 2,
-            connections: 3,
-        }
+        Options { folder: folder.into(), library: None, memory_bytes: 900_000_000, threads: 2, connections: 3 }
     }
 }
 
@@ -92,22 +86,15 @@ impl Engine {
         let repaired = tokens::repair(&folder.join("engine"))
             .map_err(|source| StoreError::io("repair the record of insert tokens", source))?;
         if repaired > 0 {
-            tracing::warn!(
-                repaired,
-                "insert tokens without rows: the last process was killed during an insert"
-            );
+            tracing::warn!(repaired, "insert tokens without rows: the last process was killed during an insert");
         }
         let configuration = folder.join("engine.xml");
         fs::write(&configuration, configuration_text(options, &folder))
             .map_err(|source| StoreError::io("write engine.xml in the data folder", source))?;
 
-        let library = Library::load(&path).map_err(|reason| StoreError::EngineUnusable {
-            path: path.clone(),
-            reason,
-        })?;
-        let not_started = || StoreError::NotStarted {
-            folder: folder.clone(),
-        };
+        let library =
+            Library::load(&path).map_err(|reason| StoreError::EngineUnusable { path: path.clone(), reason })?;
+        let not_started = || StoreError::NotStarted { folder: folder.clone() };
         let arguments = [
             CString::from(c"clickhouse"),
             argument("--path=", &folder.join("engine")).ok_or_else(not_started)?,
@@ -119,12 +106,7 @@ impl Engine {
         }
         let pool = Pool::new(connections, options.threads.max(1))?;
         engine::set_running(true);
-        Ok(Arc::new(Engine {
-            folder,
-            pool,
-            sequence: AtomicU64::new(0),
-            _lock: lock,
-        }))
+        Ok(Arc::new(Engine { folder, pool, sequence: AtomicU64::new(0), _lock: lock }))
     }
 
     /// The folder that `BACKUP ... TO File(...)` may write to.
@@ -138,18 +120,13 @@ impl Engine {
     ///
     /// See [`StoreError`].
     pub fn drop_database(&self, database: &str) -> Result<(), StoreError> {
-        let statement = Statement::new("DROP DATABASE IF EXISTS {database:Identifier}")
-            .bind("database", valid(database)?);
+        let statement =
+            Statement::new("DROP DATABASE IF EXISTS {database:Identifier}").bind("database", valid(database)?);
         self.run("default", &statement).map(drop)
     }
 
     fn run(&self, database: &str, statement: &Statement) -> Result<Vec<u8>, StoreError> {
-        self.pool.query(
-            database,
-            statement.limit_seconds(),
-            statement.text(),
-            statement.values(),
-        )
+        self.pool.query(database, statement.limit_seconds(), statement.text(), statement.values())
     }
 }
 
@@ -177,14 +154,10 @@ impl EmbeddedStore {
     /// [`StoreError::InvalidName`] for a name that is not lower-case letters, digits and `_`;
     /// [`StoreError::SchemaNewer`] and [`StoreError::SchemaChanged`]; see [`StoreError`] for the rest.
     pub fn new(engine: Arc<Engine>, database: &str) -> Result<EmbeddedStore, StoreError> {
-        let create = Statement::new("CREATE DATABASE IF NOT EXISTS {database:Identifier}")
-            .bind("database", valid(database)?);
+        let create =
+            Statement::new("CREATE DATABASE IF NOT EXISTS {database:Identifier}").bind("database", valid(database)?);
         engine.run("default", &create)?;
-        let mut store = EmbeddedStore {
-            engine,
-            database: database.to_owned(),
-            folders: HashMap::new(),
-        };
+        let mut store = EmbeddedStore { engine, database: database.to_owned(), folders: HashMap::new() };
         if !migrate::migrate(&store)?.is_empty() {
             // The engine syncs the definition of a table, not the names of the folders it lies in.
             tokens::sync_folders(&store.engine.folder.join("engine"))
@@ -205,10 +178,7 @@ impl EmbeddedStore {
         );
         let rows: Vec<Row> = read_rows(&self.select(&statement)?)?;
         let table = |name: &str| Table::ALL.into_iter().find(|table| table.name() == name);
-        Ok(rows
-            .into_iter()
-            .filter_map(|row| Some((table(&row.name)?, row.path)))
-            .collect())
+        Ok(rows.into_iter().filter_map(|row| Some((table(&row.name)?, row.path))).collect())
     }
 
     /// Writes the rows to a file that is gone when the result is dropped.
@@ -216,12 +186,7 @@ impl EmbeddedStore {
         let number = self.engine.sequence.fetch_add(1, Ordering::Relaxed);
         let path = self.engine.folder.join("tmp").join(format!("{number}.rows"));
         let failed = |source| StoreError::io("write rows into the data folder", source);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
         let spilled = Spilled(path);
         file.write_all(rows).map_err(failed)?;
         Ok(spilled)
@@ -274,10 +239,7 @@ impl Store for EmbeddedStore {
         }
         let token = valid_token(token)?;
         let file = self.spill(rows)?;
-        let path = file
-            .0
-            .to_str()
-            .ok_or(StoreError::InvalidName { what: "data folder" })?;
+        let path = file.0.to_str().ok_or(StoreError::InvalidName { what: "data folder" })?;
         // Settings take no bound values, hence the strict check of the token. The block sizes are part of what a
         // token stands for: one call is one block, today and when it is sent again.
         let text = format!(
@@ -285,10 +247,8 @@ impl Store for EmbeddedStore {
              SETTINGS insert_deduplication_token = '{token}', max_insert_threads = 1, max_block_size = 1048576, \
              min_insert_block_size_rows = 1048576, min_insert_block_size_bytes = 0"
         );
-        let statement = Statement::new(text)
-            .bind("table", table.name())
-            .bind("path", path)
-            .bind("structure", table.structure());
+        let statement =
+            Statement::new(text).bind("table", table.name()).bind("path", path).bind("structure", table.structure());
         self.execute(&statement)?;
         self.sync_table(table)
     }
@@ -317,16 +277,9 @@ impl Store for EmbeddedStore {
             schema: u32,
         }
         let statement = Statement::new("SELECT version() AS version, max(number) AS schema FROM migrations");
-        let row: Row = read_rows(&self.select(&statement)?)?
-            .pop()
-            .ok_or(StoreError::Unavailable)?;
+        let row: Row = read_rows(&self.select(&statement)?)?.pop().ok_or(StoreError::Unavailable)?;
         let database = self.database.clone();
-        Ok(Description {
-            kind: "embedded",
-            version: row.version,
-            database,
-            schema: row.schema,
-        })
+        Ok(Description { kind: "embedded", version: row.version, database, schema: row.schema })
     }
 }
 
@@ -336,9 +289,7 @@ struct Spilled(PathBuf);
 impl Drop for Spilled {
     fn drop(&mut self) {
         if fs::remove_file(&self.0).is_err() {
-            tracing::warn!(
-                "a file of rows in the data folder could not be removed; the next start removes it"
-            );
+            tracing::warn!("a file of rows in the data folder could not be removed; the next start removes it");
         }
     }
 }
@@ -372,19 +323,13 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
         .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
-            folder: folder.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { folder: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
 fn configuration_text(options: &Options, folder: &Path) -> String {
-    let backups = folder
-        .join("backups")
-        .to_string_lossy()
-        .replace('&', "&amp;")
-        .replace('<', "&lt;");
+    let backups = folder.join("backups").to_string_lossy().replace('&', "&amp;").replace('<', "&lt;");
     include_str!("engine.xml")
         .replace("@MEMORY_BYTES@", &options.memory_bytes.to_string())
         .replace("@BACKUPS@", &backups)
@@ -402,21 +347,11 @@ fn valid(database: &str) -> Result<&str, StoreError> {
     let is_name = (1..=60).contains(&database.len())
         && database.bytes().all(fits)
         && !database.starts_with(|first: char| first.is_ascii_digit());
-    if is_name {
-        Ok(database)
-    } else {
-        Err(StoreError::InvalidName {
-            what: "database name",
-        })
-    }
+    if is_name { Ok(database) } else { Err(StoreError::InvalidName { what: "database name" }) }
 }
 
 fn valid_token(token: &str) -> Result<&str, StoreError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     let is_token = (1..=200).contains(&token.len()) && token.bytes().all(fits);
-    if is_token {
-        Ok(token)
-    } else {
-        Err(StoreError::InvalidName { what: "insert token" })
-    }
+    if is_token { Ok(token) } else { Err(StoreError::InvalidName { what: "insert token" }) }
 }

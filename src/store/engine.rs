@@ -68,8 +68,7 @@ impl Library {
         // SAFETY: the file is the pinned libchdb (the operator's choice otherwise); its initialisers may run on
         // any thread, and it is never unloaded, so its own threads and static state stay valid.
         let shared = unsafe { Shared::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|e| e.to_string())?;
-        let library: &'static Library =
-            Box::leak(Box::new(Library::resolve(&shared).map_err(|e| e.to_string())?));
+        let library: &'static Library = Box::leak(Box::new(Library::resolve(&shared).map_err(|e| e.to_string())?));
         std::mem::forget(shared);
         *loaded = Some(library);
         Ok(library)
@@ -78,8 +77,7 @@ impl Library {
     fn resolve(shared: &Shared) -> Result<Library, libloading::Error> {
         // SAFETY: the types are those that chdb.h declares for these names.
         unsafe {
-            let set_handlers: unsafe extern "C" fn(c_int) =
-                *shared.get(c"chdb_set_signal_handlers_enabled")?;
+            let set_handlers: unsafe extern "C" fn(c_int) = *shared.get(c"chdb_set_signal_handlers_enabled")?;
             let library = Library {
                 connect: *shared.get(c"chdb_connect")?,
                 close: *shared.get(c"chdb_close_conn")?,
@@ -125,24 +123,13 @@ impl Connection {
     }
 
     /// Runs one query and gives the bytes of its answer in the format asked for.
-    pub(super) fn query(
-        &mut self,
-        text: &str,
-        format: &str,
-        values: &[(&str, String)],
-    ) -> Result<Vec<u8>, Failure> {
+    pub(super) fn query(&mut self, text: &str, format: &str, values: &[(&str, String)]) -> Result<Vec<u8>, Failure> {
         // SAFETY: `session` came from `chdb_connect` and is closed in `drop` alone, so it points to a live handle.
         let handle = unsafe { *self.session.as_ptr() };
         let answer = if values.is_empty() {
             // SAFETY: the lengths are those of the strings, which outlive the call.
             unsafe {
-                (self.library.query)(
-                    handle,
-                    text.as_ptr().cast(),
-                    text.len(),
-                    format.as_ptr().cast(),
-                    format.len(),
-                )
+                (self.library.query)(handle, text.as_ptr().cast(), text.len(), format.as_ptr().cast(), format.len())
             }
         } else {
             let names: Vec<*const c_char> = values.iter().map(|(name, _)| name.as_ptr().cast()).collect();
@@ -185,9 +172,7 @@ impl Connection {
                     Ok(std::slice::from_raw_parts(buffer.cast_const().cast::<u8>(), length).to_vec())
                 }
             } else {
-                Err(Failure::Message(
-                    CStr::from_ptr(error).to_string_lossy().into_owned(),
-                ))
+                Err(Failure::Message(CStr::from_ptr(error).to_string_lossy().into_owned()))
             };
             (self.library.destroy)(answer);
             taken

@@ -21,9 +21,7 @@ pub const VARIABLE: &str = "TUMAN_ENGINE";
 pub fn library(configured: Option<&Path>) -> Result<PathBuf, StoreError> {
     let given = match configured {
         Some(path) => Some(path.to_owned()),
-        None => std::env::var_os(VARIABLE)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from),
+        None => std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from),
     };
     let places = match given {
         Some(path) if path.is_dir() => FILES.iter().map(|file| path.join(file)).collect(),
@@ -86,13 +84,7 @@ mod tests {
 
     #[test]
     fn the_error_says_how_to_get_the_engine() {
-        let error = StoreError::EngineMissing {
-            looked: vec![PathBuf::from("/a/libchdb.so")],
-        }
-        .to_string();
-        assert!(
-            error.contains("make engine") && error.contains("/a/libchdb.so"),
-            "{error}"
-        );
+        let error = StoreError::EngineMissing { looked: vec![PathBuf::from("/a/libchdb.so")] }.to_string();
+        assert!(error.contains("make engine") && error.contains("/a/libchdb.so"), "{error}");
     }
 }

@@ -23,16 +23,8 @@ pub struct Migration {
 }
 
 const MIGRATIONS: [Migration; 2] = [
-    Migration {
-        number: 1,
-        name: "open_days",
-        text: include_str!("schema/0001_open_days.sql"),
-    },
-    Migration {
-        number: 2,
-        name: "lasting",
-        text: include_str!("schema/0002_lasting.sql"),
-    },
+    Migration { number: 1, name: "open_days", text: include_str!("schema/0001_open_days.sql") },
+    Migration { number: 2, name: "lasting", text: include_str!("schema/0002_lasting.sql") },
 ];
 
 /// Every migration of this program, in order.
@@ -57,10 +49,7 @@ impl Migration {
     }
 
     fn statements(&self) -> impl Iterator<Item = &'static str> {
-        self.text
-            .split(";\n")
-            .map(str::trim)
-            .filter(|statement| !statement.is_empty())
+        self.text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
     }
 }
 
@@ -76,10 +65,7 @@ pub(super) fn apply(store: &impl Store, migrations: &[Migration]) -> Result<Vec<
     let applied: Vec<Applied> = read_rows(&store.select(&question)?)?;
     let known = migrations.last().map_or(0, |last| last.number);
     if let Some(newest) = applied.last().filter(|newest| newest.number > known) {
-        return Err(StoreError::SchemaNewer {
-            found: newest.number,
-            known,
-        });
+        return Err(StoreError::SchemaNewer { found: newest.number, known });
     }
     let mut numbers = Vec::new();
     for migration in migrations {
@@ -87,9 +73,7 @@ pub(super) fn apply(store: &impl Store, migrations: &[Migration]) -> Result<Vec<
         match before {
             Some(before) if before.checksum == migration.checksum() => continue,
             Some(_) => {
-                return Err(StoreError::SchemaChanged {
-                    number: migration.number,
-                });
+                return Err(StoreError::SchemaChanged { number: migration.number });
             }
             None => {}
         }

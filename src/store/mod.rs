@@ -114,14 +114,8 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 6] = [
-        Table::UsageOpen,
-        Table::PlacesOpen,
-        Table::Ledger,
-        Table::Releases,
-        Table::Seals,
-        Table::Audit,
-    ];
+    pub const ALL: [Table; 6] =
+        [Table::UsageOpen, Table::PlacesOpen, Table::Ledger, Table::Releases, Table::Seals, Table::Audit];
 
     /// Its name in SQL.
     pub fn name(self) -> &'static str {
@@ -222,9 +216,7 @@ pub enum StoreError {
         detail: Detail,
     },
     /// The tables were made by a newer tuman.
-    #[error(
-        "the store's schema is number {found}, newer than this tuman, which knows {known}: use the newer one"
-    )]
+    #[error("the store's schema is number {found}, newer than this tuman, which knows {known}: use the newer one")]
     SchemaNewer {
         /// The newest migration that was applied.
         found: u32,
@@ -263,10 +255,7 @@ impl StoreError {
     /// Whether the same call may succeed later without anyone changing the program or the data.
     pub fn is_transient(&self) -> bool {
         use StoreError::{Io, Memory, NoSpace, Overloaded, Timeout, Unavailable};
-        matches!(
-            self,
-            Unavailable | NoSpace | Memory | Timeout | Overloaded { .. } | Io { .. }
-        )
+        matches!(self, Unavailable | NoSpace | Memory | Timeout | Overloaded { .. } | Io { .. })
     }
 
     /// An error of the file system, which may mean a full disk.
@@ -323,40 +312,19 @@ fn failure(failure: engine::Failure) -> StoreError {
         159 | 160 => StoreError::Timeout,
         202 | 252 | 439 => StoreError::Overloaded { code },
         _ if message.contains("No space left on device") => StoreError::NoSpace,
-        _ => StoreError::Rejected {
-            code,
-            name: code_name(&message),
-            detail: Detail(message),
-        },
+        _ => StoreError::Rejected { code, name: code_name(&message), detail: Detail(message) },
     }
 }
 
 /// The name that ends every message of the engine, in brackets. Anything else there may be data.
 fn code_name(message: &str) -> String {
-    let end = message
-        .rsplit_once(" (version")
-        .map_or(message, |(before, _)| before)
-        .trim_end()
-        .trim_end_matches('.');
-    let name = end
-        .strip_suffix(')')
-        .and_then(|rest| rest.rsplit_once('('))
-        .map_or("", |(_, name)| name);
+    let end = message.rsplit_once(" (version").map_or(message, |(before, _)| before).trim_end().trim_end_matches('.');
+    let name = end.strip_suffix(')').and_then(|rest| rest.rsplit_once('(')).map_or("", |(_, name)| name);
     let is_name = name.starts_with(|first: char| first.is_ascii_uppercase())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    if is_name {
-        name.to_owned()
-    } else {
-        "UNKNOWN".to_owned()
-    }
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_name { name.to_owned() } else { "UNKNOWN".to_owned() }
 }
 
 fn list(paths: &[PathBuf]) -> String {
-    paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }

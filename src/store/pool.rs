@@ -46,18 +46,10 @@ impl Pool {
         for mut connection in connections {
             let settings = format!("SET {SETTINGS}, max_threads = {threads}");
             connection.query(&settings, "Null", &[]).map_err(failure)?;
-            idle.push(Session {
-                connection,
-                database: String::new(),
-                limit_seconds: 0,
-            });
+            idle.push(Session { connection, database: String::new(), limit_seconds: 0 });
         }
         Ok(Pool {
-            state: Mutex::new(State {
-                idle,
-                lent: 0,
-                closed: false,
-            }),
+            state: Mutex::new(State { idle, lent: 0, closed: false }),
             returned: Condvar::new(),
             queries: AtomicU64::new(0),
         })
@@ -79,10 +71,7 @@ impl Pool {
         let mut lease = self.lease(database)?;
         let session = lease.session.as_mut().ok_or(StoreError::Unavailable)?;
         session.prepare(database, limit_seconds).map_err(failure)?;
-        session
-            .connection
-            .query(text, "JSONEachRow", values)
-            .map_err(failure)
+        session.connection.query(text, "JSONEachRow", values).map_err(failure)
     }
 
     /// Closes the sessions, once those that are lent have come back or the wait is over, and tells whether all are.
@@ -96,11 +85,7 @@ impl Pool {
             if left.is_zero() {
                 break;
             }
-            state = self
-                .returned
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let idle = std::mem::take(&mut state.idle);
         let all = state.lent == 0;
@@ -140,13 +125,11 @@ impl Session {
             // An empty name is the state after a failure: the next borrower sets it anew.
             self.database.clear();
             let values = [("database", database.to_owned())];
-            self.connection
-                .query("USE {database:Identifier}", "Null", &values)?;
+            self.connection.query("USE {database:Identifier}", "Null", &values)?;
             self.database.push_str(database);
         }
         if self.limit_seconds != limit_seconds {
-            self.connection
-                .query(&format!("SET max_execution_time = {limit_seconds}"), "Null", &[])?;
+            self.connection.query(&format!("SET max_execution_time = {limit_seconds}"), "Null", &[])?;
             self.limit_seconds = limit_seconds;
         }
         Ok(())

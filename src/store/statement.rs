@@ -20,11 +20,7 @@ pub struct Statement {
 impl Statement {
     /// A statement with this text, and no values yet. Text that came from outside does not belong here.
     pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Statement {
-            text: text.into(),
-            values: Vec::new(),
-            time_limit: None,
-        }
+        Statement { text: text.into(), values: Vec::new(), time_limit: None }
     }
 
     /// Binds a value to the place `{name:Type}`. The type in the text decides how the value is read.
@@ -54,19 +50,14 @@ impl Statement {
 
     /// The time limit in seconds, 0 for none.
     pub(super) fn limit_seconds(&self) -> u64 {
-        self.time_limit
-            .map_or(0, |limit| limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
-            .min(86_400)
+        self.time_limit.map_or(0, |limit| limit.as_secs() + u64::from(limit.subsec_nanos() > 0)).min(86_400)
     }
 }
 
 impl fmt::Debug for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.values.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Statement")
-            .field("text", &self.text)
-            .field("bound", &names)
-            .finish()
+        f.debug_struct("Statement").field("text", &self.text).field("bound", &names).finish()
     }
 }
 
@@ -238,11 +229,7 @@ mod tests {
 
     #[test]
     fn limits_are_rounded_up_to_whole_seconds() {
-        let limit = |millis| {
-            Statement::new("")
-                .within(Duration::from_millis(millis))
-                .limit_seconds()
-        };
+        let limit = |millis| Statement::new("").within(Duration::from_millis(millis)).limit_seconds();
         assert_eq!((limit(1), limit(1000), limit(1001)), (1, 1, 2));
         assert_eq!(Statement::new("").limit_seconds(), 0);
     }

@@ -52,10 +52,7 @@ fn repair_table(table: &Path) -> io::Result<usize> {
             }
         }
     }
-    let present: Vec<Part> = folders(table)?
-        .iter()
-        .filter_map(|path| Part::parse(path.file_name()?))
-        .collect();
+    let present: Vec<Part> = folders(table)?.iter().filter_map(|path| Part::parse(path.file_name()?)).collect();
     let is_missing = |name: &str| {
         let part = Part::parse(OsStr::new(name));
         part.is_some_and(|part| !present.iter().any(|other| other.spans(&part)))
@@ -116,11 +113,7 @@ impl Part {
         let first = fields.next()?.parse().ok()?;
         let last = fields.next()?.parse().ok()?;
         let _level: u64 = fields.next()?.parse().ok()?;
-        Some(Part {
-            partition,
-            first,
-            last,
-        })
+        Some(Part { partition, first, last })
     }
 
     fn spans(&self, other: &Part) -> bool {
@@ -129,10 +122,7 @@ impl Part {
 }
 
 fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
-    Ok(entries(path)?
-        .into_iter()
-        .filter(|entry| entry.is_dir())
-        .collect())
+    Ok(entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect())
 }
 
 /// What a folder holds; nothing if it is not there.
@@ -200,26 +190,16 @@ mod tests {
 
     #[test]
     fn a_token_without_its_part_is_taken_off_the_record() {
-        let (engine, log) = table(
-            "1\t20260101_1_1_0\taaa\n1\t20260101_2_2_0\tbbb\n",
-            &["20260101_1_1_0"],
-        );
+        let (engine, log) = table("1\t20260101_1_1_0\taaa\n1\t20260101_2_2_0\tbbb\n", &["20260101_1_1_0"]);
         assert_eq!(repair(engine.path()).unwrap(), 1);
-        assert!(
-            fs::read_to_string(log)
-                .unwrap()
-                .ends_with("2\t20260101_2_2_0\tbbb\n")
-        );
+        assert!(fs::read_to_string(log).unwrap().ends_with("2\t20260101_2_2_0\tbbb\n"));
         assert_eq!(repair(engine.path()).unwrap(), 0);
     }
 
     #[test]
     fn a_part_that_was_merged_into_another_is_there() {
         let record = "1\t20260101_1_1_0\taaa\n1\t20260101_4_4_0\tbbb\n";
-        let (engine, _log) = table(
-            record,
-            &["20260101_1_4_1", "detached", "tmp_insert_20260101_5_5_0"],
-        );
+        let (engine, _log) = table(record, &["20260101_1_4_1", "detached", "tmp_insert_20260101_5_5_0"]);
         assert_eq!(repair(engine.path()).unwrap(), 0);
     }
 

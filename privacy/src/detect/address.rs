@@ -11,9 +11,8 @@ const AT_SIGNS: [&[u8]; 6] = [b"@", b"(at)", b"[at]", b"{at}", b"%40", b"&#64;"]
 const DOTS: [&[u8]; 5] = [b".", b"(dot)", b"[dot]", b"{dot}", b"%2e"];
 
 /// Words before a dotted number that make it a version.
-const VERSION_WORDS: [&[u8]; 10] = [
-    b"v", b"ver", b"version", b"build", b"release", b"rev", b"sdk", b"os", b"ios", b"android",
-];
+const VERSION_WORDS: [&[u8]; 10] =
+    [b"v", b"ver", b"version", b"build", b"release", b"rev", b"sdk", b"os", b"ios", b"android"];
 
 /// Whether a text holds an e-mail address: something, an at sign, and a domain of two labels or more.
 pub(super) fn holds_email(text: &[u8]) -> bool {
@@ -50,10 +49,7 @@ pub(super) fn holds_mac(text: &[u8]) -> bool {
     }
     words(text).any(|word| {
         let word = word.strip_prefix(b"0x").unwrap_or(word);
-        let (digits, letters) = (
-            count(word, u8::is_ascii_digit),
-            count(word, u8::is_ascii_alphabetic),
-        );
+        let (digits, letters) = (count(word, u8::is_ascii_digit), count(word, u8::is_ascii_alphabetic));
         word.len() == 12 && word.iter().all(u8::is_ascii_hexdigit) && letters >= 1 && digits >= 2
     })
 }
@@ -86,8 +82,7 @@ fn is_letter(byte: u8) -> bool {
 
 fn ends_as_mailbox(before: &[u8]) -> bool {
     let mut last = before.iter().rev().take(3).skip_while(|byte| **byte == b' ');
-    last.next()
-        .is_some_and(|byte| is_letter(*byte) || byte.is_ascii_digit() || b"._%+-'\"".contains(byte))
+    last.next().is_some_and(|byte| is_letter(*byte) || byte.is_ascii_digit() || b"._%+-'\"".contains(byte))
 }
 
 /// A label, then a dot and a label of at least two letters, with other labels between them.
@@ -139,8 +134,8 @@ fn starts_as_pairs(before: Option<&u8>, from: &[u8]) -> bool {
     if colons > 0 {
         return true;
     }
-    let stands_alone = !before.is_some_and(u8::is_ascii_alphanumeric)
-        && !from.get(17).is_some_and(u8::is_ascii_alphanumeric);
+    let stands_alone =
+        !before.is_some_and(u8::is_ascii_alphanumeric) && !from.get(17).is_some_and(u8::is_ascii_alphanumeric);
     stands_alone && (letters > 0 || (hyphens == 5 && !is_timestamp(window)))
 }
 
@@ -149,9 +144,8 @@ fn starts_as_fours(before: Option<&u8>, from: &[u8]) -> bool {
     let Some(window) = from.get(..14) else {
         return false;
     };
-    let alone = |byte: Option<&u8>| {
-        !byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.'))
-    };
+    let alone =
+        |byte: Option<&u8>| !byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.'));
     let separator = window.get(4).copied().unwrap_or_default();
     let shaped = window.iter().enumerate().all(|(place, byte)| match place {
         4 | 9 => matches!(separator, b'.' | b':') && *byte == separator,
@@ -163,10 +157,7 @@ fn starts_as_fours(before: Option<&u8>, from: &[u8]) -> bool {
 /// Whether six pairs read as year, month, day, hour, minute and second.
 fn is_timestamp(pairs: &[u8]) -> bool {
     let limits: [&[u8]; 6] = [b"99", b"12", b"31", b"23", b"59", b"59"];
-    pairs
-        .split(|byte| *byte == b'-')
-        .zip(limits)
-        .all(|(pair, limit)| pair <= limit)
+    pairs.split(|byte| *byte == b'-').zip(limits).all(|(pair, limit)| pair <= limit)
 }
 
 /// Four numbers under 256, with dots, that no word before them makes a version.
@@ -177,9 +168,8 @@ fn holds_ipv4(text: &[u8]) -> bool {
     while let Some(start) = rest.iter().position(is_part) {
         before = text.get(..text.len() - rest.len() + start).unwrap_or(before);
         let from = rest.get(start..).unwrap_or_default();
-        let (run, after) = from
-            .split_at_checked(from.iter().take_while(|byte| is_part(byte)).count())
-            .unwrap_or_default();
+        let (run, after) =
+            from.split_at_checked(from.iter().take_while(|byte| is_part(byte)).count()).unwrap_or_default();
         let address = trim_dots(run);
         let octets = address.split(|byte| *byte == b'.');
         if octets.clone().take(5).count() == 4 && octets.clone().all(is_octet) && !names_version(before) {
@@ -192,10 +182,7 @@ fn holds_ipv4(text: &[u8]) -> bool {
 
 fn is_octet(digits: &[u8]) -> bool {
     (1..=3).contains(&digits.len())
-        && digits
-            .iter()
-            .fold(0, |value, digit| 10 * value + u32::from(digit - b'0'))
-            < 256
+        && digits.iter().fold(0, |value, digit| 10 * value + u32::from(digit - b'0')) < 256
 }
 
 /// A run of digits without the dots of a sentence around it.
@@ -212,16 +199,9 @@ fn names_version(before: &[u8]) -> bool {
         Some((b' ' | b'_' | b'-' | b':' | b'/' | b'=', before)) => before,
         _ => before,
     };
-    let letters = before
-        .iter()
-        .rev()
-        .take(8)
-        .take_while(|byte| byte.is_ascii_alphabetic())
-        .count();
+    let letters = before.iter().rev().take(8).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let word = before.get(before.len() - letters..).unwrap_or_default();
-    VERSION_WORDS
-        .iter()
-        .any(|version| version.eq_ignore_ascii_case(word))
+    VERSION_WORDS.iter().any(|version| version.eq_ignore_ascii_case(word))
 }
 
 /// Groups of hex digits with colons, of which there is at least one decimal digit: `Face::Bad` is no address.
@@ -231,22 +211,14 @@ fn holds_ipv6(text: &[u8]) -> bool {
     while let Some(start) = rest.iter().position(is_part) {
         let before = start.checked_sub(1).and_then(|last| rest.get(last));
         let from = rest.get(start..).unwrap_or_default();
-        let (run, after) = from
-            .split_at_checked(from.iter().take_while(|byte| is_part(byte)).count())
-            .unwrap_or_default();
+        let (run, after) =
+            from.split_at_checked(from.iter().take_while(|byte| is_part(byte)).count()).unwrap_or_default();
         let trimmed = trim_dots(run);
         let address = trimmed.strip_suffix(b":").unwrap_or(trimmed);
         let parses = |run: &[u8]| core::str::from_utf8(run).is_ok_and(|run| run.parse::<Ipv6Addr>().is_ok());
-        let groups = address
-            .split(|byte| *byte == b':')
-            .filter(|group| !group.is_empty())
-            .count();
+        let groups = address.split(|byte| *byte == b':').filter(|group| !group.is_empty()).count();
         // After a letter that is no hex digit, the run is the end of a word: only a long address is taken for one.
-        let fewest_groups = if before.is_some_and(u8::is_ascii_alphanumeric) {
-            4
-        } else {
-            1
-        };
+        let fewest_groups = if before.is_some_and(u8::is_ascii_alphanumeric) { 4 } else { 1 };
         if groups >= fewest_groups
             && (2..=46).contains(&trimmed.len())
             && run.iter().any(u8::is_ascii_digit)

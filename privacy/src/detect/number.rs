@@ -18,15 +18,13 @@ const FEWEST_DIGITS: usize = 9;
 
 /// Operator prefixes of Kazakh mobile networks (national numbering plan).
 const KZ_MOBILE: [[u8; 3]; 13] = [
-    *b"700", *b"701", *b"702", *b"705", *b"706", *b"707", *b"708", *b"747", *b"771", *b"775", *b"776",
-    *b"777", *b"778",
+    *b"700", *b"701", *b"702", *b"705", *b"706", *b"707", *b"708", *b"747", *b"771", *b"775", *b"776", *b"777",
+    *b"778",
 ];
 
 /// Reporting body identifiers: the first two digits of a type allocation code (GSMA TS.06).
-const REPORTING_BODIES: [[u8; 2]; 14] = [
-    *b"33", *b"35", *b"44", *b"45", *b"49", *b"50", *b"51", *b"52", *b"53", *b"54", *b"86", *b"91", *b"98",
-    *b"99",
-];
+const REPORTING_BODIES: [[u8; 2]; 14] =
+    [*b"33", *b"35", *b"44", *b"45", *b"49", *b"50", *b"51", *b"52", *b"53", *b"54", *b"86", *b"91", *b"98", *b"99"];
 
 /// Consecutive digit groups of a text.
 pub(super) struct Number<'a> {
@@ -83,9 +81,7 @@ pub(super) fn is_kz_mobile(number: &Number<'_>) -> bool {
         [b'7' | b'8', national @ ..] if national.len() == 10 => national,
         [b'0', b'0', b'7', national @ ..] if national.len() == 10 => national,
         [b'8', b'1', b'0', b'7', national @ ..] if national.len() == 10 => national,
-        national
-            if national.len() == 10 && (number.groups.first() >= Some(&3) || number.groups.len() == 10) =>
-        {
+        national if national.len() == 10 && (number.groups.first() >= Some(&3) || number.groups.len() == 10) => {
             national
         }
         _ => return false,
@@ -113,11 +109,7 @@ fn is_other_phone(number: &Number<'_>) -> bool {
 /// Prefix and length of a payment system, and the Luhn check digit (ISO/IEC 7812-1).
 pub(super) fn is_card(number: &Number<'_>) -> bool {
     let length = number.digits.len();
-    let prefix = number
-        .digits
-        .iter()
-        .take(4)
-        .fold(0, |value, digit| 10 * value + u32::from(digit - b'0'));
+    let prefix = number.digits.iter().take(4).fold(0, |value, digit| 10 * value + u32::from(digit - b'0'));
     let issued = match prefix {
         // Visa.
         4000..=4999 => matches!(length, 16 | 19) || (length == 13 && !is_barcode(number.digits)),
@@ -138,17 +130,12 @@ pub(super) fn is_card(number: &Number<'_>) -> bool {
 /// Fifteen digits with a Luhn check digit; or, written without a break, the fourteen or sixteen of a known reporting
 /// body, which have none.
 fn is_imei(number: &Number<'_>) -> bool {
-    let reported = REPORTING_BODIES
-        .iter()
-        .any(|body| number.digits.starts_with(body));
+    let reported = REPORTING_BODIES.iter().any(|body| number.digits.starts_with(body));
     match (number.digits.len(), number.groups) {
         // 401 is the mobile country code of Kazakhstan, which cell ids and not IMEIs begin with.
         (15, [15]) => luhn_holds(number.digits) && !number.digits.starts_with(b"401"),
         (15, groups) => {
-            let usual = matches!(
-                groups,
-                [2, 6, 6, 1] | [6, 2, 6, 1] | [8, 6, 1] | [3, 3, 3, 3, 3] | [5, 5, 5]
-            );
+            let usual = matches!(groups, [2, 6, 6, 1] | [6, 2, 6, 1] | [8, 6, 1] | [3, 3, 3, 3, 3] | [5, 5, 5]);
             luhn_holds(number.digits) && (reported || usual)
         }
         (14, [14] | [2, 6, 6] | [6, 2, 6] | [8, 6]) | (16, [16] | [2, 6, 6, 2] | [6, 2, 6, 2]) => reported,
@@ -158,13 +145,7 @@ fn is_imei(number: &Number<'_>) -> bool {
 
 /// Tries every row of whole groups, shorter rows first.
 fn find<T>(text: &[u8], mut judge: impl FnMut(&Number<'_>) -> Option<T>) -> Option<T> {
-    if text
-        .iter()
-        .filter(|byte| byte.is_ascii_digit())
-        .take(FEWEST_DIGITS)
-        .count()
-        < FEWEST_DIGITS
-    {
+    if text.iter().filter(|byte| byte.is_ascii_digit()).take(FEWEST_DIGITS).count() < FEWEST_DIGITS {
         return None;
     }
     let mut before: &[u8] = &[];
@@ -196,15 +177,8 @@ fn find_from<T>(text: &[u8], plus: bool, judge: &mut impl FnMut(&Number<'_>) -> 
     let mut rest = text;
     let mut found = None;
     while found.is_none() {
-        let group = rest
-            .iter()
-            .take(MOST_DIGITS + 1)
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
-        let (Some(here), Some(from)) = (
-            digits.get_mut(digit_count..digit_count + group),
-            rest.get(..group),
-        ) else {
+        let group = rest.iter().take(MOST_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
+        let (Some(here), Some(from)) = (digits.get_mut(digit_count..digit_count + group), rest.get(..group)) else {
             break;
         };
         here.copy_from_slice(from);
@@ -219,11 +193,7 @@ fn find_from<T>(text: &[u8], plus: bool, judge: &mut impl FnMut(&Number<'_>) -> 
             found = judge(&Number { digits, groups, plus });
         }
         rest = rest.get(group..).unwrap_or_default();
-        let gap = rest
-            .iter()
-            .take(4)
-            .take_while(|byte| is_separator(**byte))
-            .count();
+        let gap = rest.iter().take(4).take_while(|byte| is_separator(**byte)).count();
         rest = rest.get(gap..).unwrap_or_default();
         if gap > 3 || !rest.first().is_some_and(u8::is_ascii_digit) || date_len(rest).is_some() {
             break;
@@ -240,11 +210,7 @@ fn is_separator(byte: u8) -> bool {
 
 /// Whether a text ends with a plus sign, apart from a space or parenthesis after it.
 fn follows_plus(before: &[u8]) -> bool {
-    let mut last = before
-        .iter()
-        .rev()
-        .take(3)
-        .skip_while(|byte| matches!(byte, b' ' | b'('));
+    let mut last = before.iter().rev().take(3).skip_while(|byte| matches!(byte, b' ' | b'('));
     last.next() == Some(&b'+')
 }
 
@@ -257,9 +223,7 @@ fn digits_len(text: &[u8]) -> usize {
 fn cell_id_len(text: &[u8]) -> Option<usize> {
     // No such identity is longer, with the digit after it that would make it another number.
     let text = text.get(..23).unwrap_or(text);
-    let separator = text
-        .get(3)
-        .filter(|byte| matches!(byte, b'-' | b'.' | b'/' | b'_'))?;
+    let separator = text.get(3).filter(|byte| matches!(byte, b'-' | b'.' | b'/' | b'_'))?;
     let mut len = 0;
     let groups = text.split(|byte| byte == separator).take(4);
     for (group, longest) in groups.clone().zip([3, 2, 5, 9]) {
@@ -278,20 +242,12 @@ fn cell_id_len(text: &[u8]) -> Option<usize> {
 fn date_len(text: &[u8]) -> Option<usize> {
     let date = text.get(..10)?;
     let separated = |first: usize, second: usize| {
-        let separator = date
-            .get(first)
-            .filter(|byte| matches!(byte, b'-' | b'.' | b'/' | b'_'));
+        let separator = date.get(first).filter(|byte| matches!(byte, b'-' | b'.' | b'/' | b'_'));
         separator.is_some() && separator == date.get(second)
     };
     let value = |from: usize, to: usize| {
-        let digits = date
-            .get(from..to)
-            .filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
-        Some(
-            digits
-                .iter()
-                .fold(0, |value, digit| 10 * value + u32::from(digit - b'0')),
-        )
+        let digits = date.get(from..to).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+        Some(digits.iter().fold(0, |value, digit| 10 * value + u32::from(digit - b'0')))
     };
     let (year, month, day) = if separated(4, 7) {
         (value(0, 4)?, value(5, 7)?, value(8, 10)?)
@@ -322,12 +278,7 @@ fn iin_check(digits: &[u8; 12]) -> bool {
     let [payload @ .., check] = digits;
     let round = |first: u32| {
         let weights = (0..11).map(|place| (place + first - 1) % 11 + 1);
-        payload
-            .iter()
-            .zip(weights)
-            .map(|(digit, weight)| u32::from(digit - b'0') * weight)
-            .sum::<u32>()
-            % 11
+        payload.iter().zip(weights).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum::<u32>() % 11
     };
     let expected = match round(1) {
         10 => round(3),
@@ -339,16 +290,10 @@ fn iin_check(digits: &[u8; 12]) -> bool {
 /// The check digit of a thirteen-digit trade item number (GS1), whose weights are 1 and 3.
 fn is_barcode(digits: &[u8]) -> bool {
     let weights = [1, 3].into_iter().cycle();
-    let sum: u32 = digits
-        .iter()
-        .zip(weights)
-        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
-        .sum();
+    let sum: u32 = digits.iter().zip(weights).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
     digits.len() == 13 && sum.is_multiple_of(10)
 }
 
 fn luhn_holds(digits: &[u8]) -> bool {
-    digits
-        .split_last()
-        .is_some_and(|(check, payload)| luhn(payload, 10) == check - b'0')
+    digits.split_last().is_some_and(|(check, payload)| luhn(payload, 10) == check - b'0')
 }

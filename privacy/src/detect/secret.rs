@@ -12,9 +12,9 @@ const SHORTEST_TOKEN: usize = 20;
 /// For each letter, the letters that often follow it in English, or in Russian and Kazakh written in Latin letters: at
 /// least half as often as chance would have it. 95 of 100 pairs in words are such, and 42 of 100 random pairs.
 const FOLLOWERS: [u32; 26] = [
-    0x33fbd5e, 0x0164911, 0x01a4d95, 0x1165911, 0x3effd7d, 0x0124931, 0x1166191, 0x10a4115, 0x32efd7f,
-    0x0000000, 0x00c4191, 0x31c6959, 0x014d113, 0x13c657d, 0x37efd6f, 0x01ec991, 0x014c001, 0x13e755f,
-    0x11ccd95, 0x13e4d95, 0x10eb95f, 0x0004111, 0x0004111, 0x0088100, 0x11ebc19, 0x0004091,
+    0x33fbd5e, 0x0164911, 0x01a4d95, 0x1165911, 0x3effd7d, 0x0124931, 0x1166191, 0x10a4115, 0x32efd7f, 0x0000000,
+    0x00c4191, 0x31c6959, 0x014d113, 0x13c657d, 0x37efd6f, 0x01ec991, 0x014c001, 0x13e755f, 0x11ccd95, 0x13e4d95,
+    0x10eb95f, 0x0004111, 0x0004111, 0x0088100, 0x11ebc19, 0x0004091,
 ];
 
 /// Whether a text holds a JSON web token: three runs of base64url with dots, of which the first begins with `{"`.
@@ -26,10 +26,7 @@ pub(super) fn holds_jwt(text: &[u8]) -> bool {
         };
         let from = rest.get(start..).unwrap_or_default();
         let (run, after) = from.split_at_checked(base64url_len(from)).unwrap_or_default();
-        let header = run
-            .windows(3)
-            .position(|window| window == b"eyJ")
-            .map_or(0, |at| run.len() - at);
+        let header = run.windows(3).position(|window| window == b"eyJ").map_or(0, |at| run.len() - at);
         if header >= 10
             && let Some(payload) = after.strip_prefix(b".")
             && base64url_len(payload) >= 8
@@ -118,9 +115,6 @@ fn is_usual(first: u8, second: u8) -> bool {
     if !first.is_ascii_alphabetic() || !second.is_ascii_alphabetic() {
         return false;
     }
-    let followers = FOLLOWERS
-        .get(usize::from(first.to_ascii_lowercase() - b'a'))
-        .copied()
-        .unwrap_or_default();
+    let followers = FOLLOWERS.get(usize::from(first.to_ascii_lowercase() - b'a')).copied().unwrap_or_default();
     followers >> (second.to_ascii_lowercase() - b'a') & 1 == 1
 }

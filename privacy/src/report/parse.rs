@@ -8,34 +8,22 @@ use core::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    Activity, Consent, Device, Event, Identifier, Location, MAX_DEPTH, MAX_IDENTIFIERS, MAX_PROPERTIES,
-    Report, ReportError, Text, Value,
+    Activity, Consent, Device, Event, Identifier, Location, MAX_DEPTH, MAX_IDENTIFIERS, MAX_PROPERTIES, Report,
+    ReportError, Text, Value,
 };
 
 /// Reads the document `text`.
 pub(super) fn parse(text: &str, max_events: usize) -> Result<Report<'_>, ReportError> {
-    let state = State {
-        unknown: Cell::new(0),
-        stop: Cell::new(None),
-        max_events,
-    };
-    let mut reader = ReportReader {
-        state: &state,
-        report: Report::default(),
-    };
+    let state = State { unknown: Cell::new(0), stop: Cell::new(None), max_events };
+    let mut reader = ReportReader { state: &state, report: Report::default() };
     let mut json = serde_json::Deserializer::from_str(text);
-    let parsed = Node(Object {
-        state: &state,
-        into: &mut reader,
-    })
-    .deserialize(&mut json)
-    .and_then(|is_object| {
+    let parsed = Node(Object { state: &state, into: &mut reader }).deserialize(&mut json).and_then(|shape| {
         json.end()?;
-        Ok(is_object)
+        Ok(shape)
     });
     match parsed {
-        Ok(true) => {}
-        Ok(false) => return Err(ReportError::NotAnObject),
+        Ok(Shape::Object) => {}
+        Ok(_) => return Err(ReportError::NotAnObject),
         Err(_) => return Err(state.stop.get().unwrap_or(ReportError::Malformed)),
     }
     let mut report = reader.report;
@@ -59,10 +47,7 @@ impl State {
 
     fn skip<'de, A: MapAccess<'de>>(&self, map: &mut A) -> Result<(), A::Error> {
         self.unknown.set(self.unknown.get().saturating_add(1));
-        map.next_value_seed(Node(Skip {
-            state: self,
-            left: MAX_DEPTH,
-        }))
+        map.next_value_seed(Node(Skip { state: self, left: MAX_DEPTH }))
     }
 }
 
@@ -139,10 +124,7 @@ struct Skip<'t> {
 impl Skip<'_> {
     fn deeper<E: serde::de::Error>(&self) -> Result<Node<Skip<'_>>, E> {
         match self.left.checked_sub(1) {
-            Some(left) => Ok(Node(Skip {
-                state: self.state,
-                left,
-            })),
+            Some(left) => Ok(Node(Skip { state: self.state, left })),
             None => Err(self.state.stop(ReportError::TooDeep)),
         }
     }
@@ -177,20 +159,12 @@ impl<'de> Reader<'de> for Any<'_> {
     }
 
     fn array<A: SeqAccess<'de>>(self, seq: A) -> Result<Value<'de>, A::Error> {
-        Skip {
-            state: self.0,
-            left: MAX_DEPTH,
-        }
-        .array(seq)?;
+        Skip { state: self.0, left: MAX_DEPTH }.array(seq)?;
         Ok(Value::Other)
     }
 
     fn object<A: MapAccess<'de>>(self, map: A) -> Result<Value<'de>, A::Error> {
-        Skip {
-            state: self.0,
-            left: MAX_DEPTH,
-        }
-        .object(map)?;
+        Skip { state: self.0, left: MAX_DEPTH }.object(map)?;
         Ok(Value::Other)
     }
 }
@@ -200,6 +174,14 @@ trait Fields<'de> {
     fn field<A: MapAccess<'de>>(&mut self, name: Text<'de>, map: &mut A) -> Result<(), A::Error>;
 }
 
+/// What stood where an object belongs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Object,
+    Null,
+    Other,
+}
+
 /// Reads an object into `into`; answers whether it was one.
 struct Object<'t, T> {
     state: &'t State,
@@ -207,26 +189,22 @@ struct Object<'t, T> {
 }
 
 impl<'de, T: Fields<'de>> Reader<'de> for Object<'_, T> {
-    type Out = bool;
+    type Out = Shape;
 
-    fn scalar(self, _: Value<'de>) -> bool {
-        false
+    fn scalar(self, value: Value<'de>) -> Shape {
+        if value.is_absent() { Shape::Null } else { Shape::Other }
     }
 
-    fn array<A: SeqAccess<'de>>(self, seq: A) -> Result<bool, A::Error> {
-        Skip {
-            state: self.state,
-            left: MAX_DEPTH,
-        }
-        .array(seq)?;
-        Ok(false)
+    fn array<A: SeqAccess<'de>>(self, seq: A) -> Result<Shape, A::Error> {
+        Skip { state: self.state, left: MAX_DEPTH }.array(seq)?;
+        Ok(Shape::Other)
     }
 
-    fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
         while let Some(name) = map.next_key_seed(Name)? {
             self.into.field(name, &mut map)?;
         }
-        Ok(true)
+        Ok(Shape::Object)
     }
 }
 
@@ -254,11 +232,7 @@ impl<'de, T: Elements<'de>> Reader<'de> for Array<'_, T> {
     }
 
     fn object<A: MapAccess<'de>>(self, map: A) -> Result<bool, A::Error> {
-        Skip {
-            state: self.state,
-            left: MAX_DEPTH,
-        }
-        .object(map)?;
+        Skip { state: self.state, left: MAX_DEPTH }.object(map)?;
         Ok(false)
     }
 }
@@ -303,57 +277,29 @@ impl<'de> Fields<'de> for ReportReader<'_, 'de> {
             "report_id" => report.report_id = map.next_value_seed(Node(Any(state)))?,
             "sent_at" => report.sent_at = map.next_value_seed(Node(Any(state)))?,
             "consent" => {
-                let mut reader = ConsentReader {
-                    state,
-                    consent: Consent::default(),
-                };
-                let is_object = map.next_value_seed(Node(Object {
-                    state,
-                    into: &mut reader,
-                }))?;
-                report.consent = is_object.then_some(reader.consent);
+                let mut reader = ConsentReader { state, consent: Consent::default() };
+                let shape = map.next_value_seed(Node(Object { state, into: &mut reader }))?;
+                report.consent = (shape == Shape::Object).then_some(reader.consent);
             }
             "device" => {
-                let mut reader = DeviceReader {
-                    state,
-                    device: Device::default(),
-                };
-                map.next_value_seed(Node(Object {
-                    state,
-                    into: &mut reader,
-                }))?;
+                let mut reader = DeviceReader { state, device: Device::default() };
+                map.next_value_seed(Node(Object { state, into: &mut reader }))?;
                 report.device = reader.device;
             }
             "app" => {
-                let mut reader = AppReader {
-                    state,
-                    version: Value::Absent,
-                };
-                map.next_value_seed(Node(Object {
-                    state,
-                    into: &mut reader,
-                }))?;
+                let mut reader = AppReader { state, version: Value::Absent };
+                map.next_value_seed(Node(Object { state, into: &mut reader }))?;
                 report.app_version = reader.version;
             }
             "activity" => {
-                let mut reader = ActivityReader {
-                    state,
-                    activity: Activity::default(),
-                };
-                map.next_value_seed(Node(Object {
-                    state,
-                    into: &mut reader,
-                }))?;
+                let mut reader = ActivityReader { state, activity: Activity::default() };
+                map.next_value_seed(Node(Object { state, into: &mut reader }))?;
                 report.activity = reader.activity;
             }
             "events" => {
                 let mut events = Vec::new();
                 report.properties.clear();
-                let each = EventElements {
-                    state,
-                    events: &mut events,
-                    properties: &mut report.properties,
-                };
+                let each = EventElements { state, events: &mut events, properties: &mut report.properties };
                 let is_array = map.next_value_seed(Node(Array { state, each }))?;
                 report.events = is_array.then_some(events);
             }
@@ -390,10 +336,7 @@ impl<'de> Fields<'de> for DeviceReader<'_, 'de> {
         let state = self.state;
         match name.as_str() {
             "ids" => {
-                let each = IdentifierElements {
-                    state,
-                    ids: &mut self.device.ids,
-                };
+                let each = IdentifierElements { state, ids: &mut self.device.ids };
                 map.next_value_seed(Node(Array { state, each }))?;
             }
             "platform" => self.device.platform = map.next_value_seed(Node(Any(state)))?,
@@ -415,24 +358,10 @@ impl<'de> Elements<'de> for IdentifierElements<'_, 'de> {
     fn element<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
         let state = self.state;
         if self.ids.len() >= MAX_IDENTIFIERS {
-            return Ok(seq
-                .next_element_seed(Node(Skip {
-                    state,
-                    left: MAX_DEPTH,
-                }))?
-                .is_some());
+            return Ok(seq.next_element_seed(Node(Skip { state, left: MAX_DEPTH }))?.is_some());
         }
-        let mut reader = IdentifierReader {
-            state,
-            identifier: Identifier::default(),
-        };
-        if seq
-            .next_element_seed(Node(Object {
-                state,
-                into: &mut reader,
-            }))?
-            .is_none()
-        {
+        let mut reader = IdentifierReader { state, identifier: Identifier::default() };
+        if seq.next_element_seed(Node(Object { state, into: &mut reader }))?.is_none() {
             return Ok(false);
         }
         self.ids.push(reader.identifier);
@@ -485,9 +414,7 @@ impl<'de> Fields<'de> for ActivityReader<'_, 'de> {
             "first_this_month" => activity.first_this_month = map.next_value_seed(Node(Any(self.state)))?,
             "first_ever" => activity.first_ever = map.next_value_seed(Node(Any(self.state)))?,
             "install_week" => activity.install_week = map.next_value_seed(Node(Any(self.state)))?,
-            "days_since_install" => {
-                activity.days_since_install = map.next_value_seed(Node(Any(self.state)))?
-            }
+            "days_since_install" => activity.days_since_install = map.next_value_seed(Node(Any(self.state)))?,
             _ => self.state.skip(map)?,
         }
         Ok(())
@@ -504,27 +431,16 @@ impl<'de> Elements<'de> for EventElements<'_, 'de> {
     fn element<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
         let state = self.state;
         let first_property = self.properties.len();
-        let event = Event {
-            first_property,
-            ..Event::default()
-        };
-        let mut reader = EventReader {
-            state,
-            event,
-            properties: self.properties,
-        };
-        let Some(is_object) = seq.next_element_seed(Node(Object {
-            state,
-            into: &mut reader,
-        }))?
-        else {
+        let event = Event { first_property, ..Event::default() };
+        let mut reader = EventReader { state, event, properties: self.properties };
+        let Some(shape) = seq.next_element_seed(Node(Object { state, into: &mut reader }))? else {
             return Ok(false);
         };
         if self.events.len() >= state.max_events {
             return Err(state.stop(ReportError::TooManyEvents));
         }
         let mut event = reader.event;
-        event.is_object = is_object;
+        event.is_object = shape == Shape::Object;
         self.events.push(event);
         Ok(true)
     }
@@ -543,28 +459,15 @@ impl<'de> Fields<'de> for EventReader<'_, 'de> {
             "name" => self.event.name = map.next_value_seed(Node(Any(state)))?,
             "at" => self.event.at = map.next_value_seed(Node(Any(state)))?,
             "location" => {
-                let mut reader = LocationReader {
-                    state,
-                    location: Location::default(),
-                };
-                map.next_value_seed(Node(Object {
-                    state,
-                    into: &mut reader,
-                }))?;
-                self.event.location = Some(reader.location);
+                let mut reader = LocationReader { state, location: Location::default() };
+                let shape = map.next_value_seed(Node(Object { state, into: &mut reader }))?;
+                self.event.location = (shape != Shape::Null).then_some(reader.location);
             }
             "props" => {
                 // A second `props` of the same event replaces the first.
                 self.properties.truncate(self.event.first_property);
-                let mut reader = PropertiesReader {
-                    state,
-                    properties: self.properties,
-                    taken: 0,
-                };
-                map.next_value_seed(Node(Object {
-                    state,
-                    into: &mut reader,
-                }))?;
+                let mut reader = PropertiesReader { state, properties: self.properties, taken: 0 };
+                map.next_value_seed(Node(Object { state, into: &mut reader }))?;
                 self.event.properties = reader.taken;
             }
             _ => state.skip(map)?,

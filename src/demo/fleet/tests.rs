@@ -32,11 +32,7 @@ fn time_of(value: &Value) -> Timestamp {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
-    let day = |seed| {
-        Fleet::new(seed, 400, OPENING)
-            .day(DAY, &almaty())
-            .collect::<Vec<_>>()
-    };
+    let day = |seed| Fleet::new(seed, 400, OPENING).day(DAY, &almaty()).collect::<Vec<_>>();
     assert_eq!(day(1), day(1));
     assert_ne!(day(1), day(2));
 }
@@ -60,22 +56,12 @@ fn following_the_time_gives_the_same_bytes_as_generating_days() {
 #[test]
 fn every_body_has_the_fields_of_the_protocol() {
     let zone = almaty();
-    let (begin, end) = (
-        DAY.to_zoned(zone.clone()).unwrap().timestamp(),
-        (DAY + 1.day()).to_zoned(zone.clone()).unwrap(),
-    );
+    let (begin, end) =
+        (DAY.to_zoned(zone.clone()).unwrap().timestamp(), (DAY + 1.day()).to_zoned(zone.clone()).unwrap());
     for upload in fleet(3_000).day(DAY, &zone) {
         let report = parsed(&upload);
         let names: HashSet<_> = report.as_object().unwrap().keys().map(String::as_str).collect();
-        let expected = [
-            "report_id",
-            "sent_at",
-            "consent",
-            "device",
-            "app",
-            "activity",
-            "events",
-        ];
+        let expected = ["report_id", "sent_at", "consent", "device", "app", "activity", "events"];
         assert_eq!(names, HashSet::from(expected));
         uuid::Uuid::parse_str(report["report_id"].as_str().unwrap()).unwrap();
         assert!(report["consent"]["usage"].is_boolean() && report["consent"]["location"].is_boolean());
@@ -107,12 +93,8 @@ fn every_body_has_the_fields_of_the_protocol() {
 fn events_and_properties_are_those_of_the_catalogue_but_for_the_bugs_of_one_version() {
     let catalogue: toml::Table = CATALOGUE.parse().unwrap();
     let declared = catalogue["events"].as_table().unwrap();
-    let versions: Vec<_> = catalogue["app"]["versions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|v| v.as_str())
-        .collect();
+    let versions: Vec<_> =
+        catalogue["app"]["versions"].as_array().unwrap().iter().filter_map(|v| v.as_str()).collect();
     let mut seen = HashSet::new();
     for upload in fleet(6_000).day(DAY, &almaty()) {
         let report = parsed(&upload);
@@ -134,11 +116,9 @@ fn events_and_properties_are_those_of_the_catalogue_but_for_the_bugs_of_one_vers
                 let fits = match value {
                     Value::Bool(_) => kind.get("boolean").is_some(),
                     Value::Number(_) => kind.get("buckets").is_some(),
-                    Value::String(text) => kind["enum"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .any(|known| known.as_str() == Some(text)),
+                    Value::String(text) => {
+                        kind["enum"].as_array().unwrap().iter().any(|known| known.as_str() == Some(text))
+                    }
                     _ => false,
                 };
                 assert!(fits, "{name}.{property} = {value}");
@@ -173,11 +153,7 @@ fn reports_leave_on_their_day_or_late_within_the_bound() {
     let zone = almaty();
     let begin = DAY.to_zoned(zone.clone()).unwrap().timestamp();
     let bound = begin + i64::from(DAY_S + LATEST_S).seconds();
-    assert!(
-        fleet(6_000)
-            .day(DAY, &zone)
-            .all(|upload| upload.sent_at > begin && upload.sent_at < bound)
-    );
+    assert!(fleet(6_000).day(DAY, &zone).all(|upload| upload.sent_at > begin && upload.sent_at < bound));
 }
 
 #[test]
@@ -190,11 +166,8 @@ fn first_flags_come_with_the_first_report_of_a_day_and_do_not_come_twice() {
             let report = parsed(&upload);
             let activity = &report["activity"];
             // A phone without an identifier cannot be followed, here neither.
-            let Some(phone) = report["device"]["ids"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .find(|id| id["kind"] == "install_id")
+            let Some(phone) =
+                report["device"]["ids"].as_array().unwrap().iter().find(|id| id["kind"] == "install_id")
             else {
                 continue;
             };
@@ -202,9 +175,7 @@ fn first_flags_come_with_the_first_report_of_a_day_and_do_not_come_twice() {
             for flag in ["first_today", "first_this_week", "first_this_month", "first_ever"] {
                 if activity[flag] == true {
                     assert_eq!(activity["first_today"], true);
-                    said.entry((flag.to_owned(), phone.clone()))
-                        .or_default()
-                        .push(day);
+                    said.entry((flag.to_owned(), phone.clone())).or_default().push(day);
                 }
             }
             if activity["first_ever"] == true {
@@ -218,9 +189,7 @@ fn first_flags_come_with_the_first_report_of_a_day_and_do_not_come_twice() {
             .iter()
             .map(|day| match flag.as_str() {
                 "first_today" => day.to_string(),
-                "first_this_week" => {
-                    (*day - i64::from(day.weekday().to_monday_zero_offset()).days()).to_string()
-                }
+                "first_this_week" => (*day - i64::from(day.weekday().to_monday_zero_offset()).days()).to_string(),
                 "first_this_month" => day.first_of_month().to_string(),
                 _ => String::new(),
             })
@@ -236,14 +205,9 @@ fn newer_versions_spread_with_time() {
     let newest = |day: Date| {
         let mut counts: HashMap<String, usize> = HashMap::new();
         for upload in fleet(2_000).day(day, &almaty()) {
-            *counts
-                .entry(parsed(&upload)["app"]["version"].as_str().unwrap().to_owned())
-                .or_default() += 1;
+            *counts.entry(parsed(&upload)["app"]["version"].as_str().unwrap().to_owned()).or_default() += 1;
         }
-        let most = counts
-            .iter()
-            .max_by_key(|(_, count)| **count)
-            .map(|(version, _)| version.clone());
+        let most = counts.iter().max_by_key(|(_, count)| **count).map(|(version, _)| version.clone());
         (most.unwrap(), counts.len())
     };
     assert_eq!(newest(OPENING).0, "3.4.1");
@@ -257,20 +221,14 @@ fn newer_versions_spread_with_time() {
 fn every_identifier_and_every_home_that_is_sent_is_listed() {
     let (fleet, zone) = (fleet(1_500), almaty());
     let last = DAY + 9.days();
-    let listed: HashSet<_> = fleet
-        .identifiers(DAY, last)
-        .map(|(kind, text)| (kind.to_owned(), text))
-        .collect();
+    let listed: HashSet<_> = fleet.identifiers(DAY, last).map(|(kind, text)| (kind.to_owned(), text)).collect();
     let points: HashSet<_> = fleet.points(DAY, last).map(|point| point.to_string()).collect();
     let (mut unlisted, mut known_places, mut places) = (HashSet::new(), 0, 0);
     for day in 0..10 {
         for upload in fleet.day(DAY + i64::from(day).days(), &zone) {
             let report = parsed(&upload);
             for id in report["device"]["ids"].as_array().unwrap() {
-                let pair = (
-                    id["kind"].as_str().unwrap().to_owned(),
-                    id["value"].as_str().unwrap().to_owned(),
-                );
+                let pair = (id["kind"].as_str().unwrap().to_owned(), id["value"].as_str().unwrap().to_owned());
                 if !listed.contains(&pair) {
                     unlisted.insert(pair.1);
                 }
@@ -285,13 +243,8 @@ fn every_identifier_and_every_home_that_is_sent_is_listed() {
     for text in &unlisted {
         assert!(
             text.starts_with("0000")
-                || [
-                    "004999010640000",
-                    "012345678912345",
-                    "358240051111110",
-                    "9774d56d682e549c"
-                ]
-                .contains(&text.as_str()),
+                || ["004999010640000", "012345678912345", "358240051111110", "9774d56d682e549c"]
+                    .contains(&text.as_str()),
             "{text}"
         );
     }
@@ -327,12 +280,8 @@ fn a_default_day_meets_the_thresholds_of_its_releases() {
     }
     cells.remove("none");
     // Thresholds: 200 devices for an event's name, 1,000 for its total, 50 devices in a cell, 20 for a first use.
-    let devices = devices
-        .into_iter()
-        .map(|(name, set)| (name, set.len()))
-        .collect::<HashMap<_, _>>();
-    let above =
-        |counts: &HashMap<String, usize>, least| counts.values().filter(|count| **count > least).count();
+    let devices = devices.into_iter().map(|(name, set)| (name, set.len())).collect::<HashMap<_, _>>();
+    let above = |counts: &HashMap<String, usize>, least| counts.values().filter(|count| **count > least).count();
     assert!(above(&devices, 300) >= 11, "{devices:?}");
     assert!(above(&totals, 1_200) >= 7, "{totals:?}");
     assert!(above(&cells, 60) >= 12, "{cells:?}");

@@ -29,19 +29,13 @@ fn unpack(encoding: Option<&str>, body: &[u8]) -> Vec<u8> {
         None => body.to_vec(),
         Some("gzip") => {
             let mut plain = vec![0; 1 << 20];
-            let length = libdeflater::Decompressor::new()
-                .gzip_decompress(body, &mut plain)
-                .unwrap();
+            let length = libdeflater::Decompressor::new().gzip_decompress(body, &mut plain).unwrap();
             plain.truncate(length);
             plain
         }
         Some(_) => {
             let mut plain = Vec::new();
-            zstd::Decoder::new(body)
-                .unwrap()
-                .take(1 << 20)
-                .read_to_end(&mut plain)
-                .unwrap();
+            zstd::Decoder::new(body).unwrap().take(1 << 20).read_to_end(&mut plain).unwrap();
             plain
         }
     }
@@ -58,12 +52,7 @@ async fn posted(first: &'static [u16], reports: usize) -> (Vec<Seen>, Counts) {
             web::post().to(move |request: HttpRequest, body: Bytes| {
                 let (sender, number) = (sender.clone(), number.clone());
                 async move {
-                    let text = |name| {
-                        request
-                            .headers()
-                            .get(name)
-                            .map(|value| value.to_str().unwrap().to_owned())
-                    };
+                    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
                     let plain = unpack(text("content-encoding").as_deref(), &body);
                     let report: serde_json::Value = serde_json::from_slice(&plain).unwrap();
                     let _ = sender.send(Seen {
@@ -76,8 +65,9 @@ async fn posted(first: &'static [u16], reports: usize) -> (Vec<Seen>, Counts) {
                         Some(status) => HttpResponse::build(StatusCode::from_u16(*status).unwrap())
                             .insert_header(("Retry-After", "0"))
                             .finish(),
-                        None => HttpResponse::Accepted()
-                            .body(r#"{"accepted":2,"refused":[{"event":1,"reason":"x"}]}"#),
+                        None => {
+                            HttpResponse::Accepted().body(r#"{"accepted":2,"refused":[{"event":1,"reason":"x"}]}"#)
+                        }
                     }
                 }
             }),
@@ -138,22 +128,14 @@ async fn a_report_that_was_postponed_is_posted_again() {
 async fn a_report_that_was_refused_is_not_posted_again() {
     let (seen, counts) = posted(&[422, 401], 12).await;
     let later: Vec<_> = seen[2..].iter().map(|seen| &seen.report_id).collect();
-    assert!(
-        seen[..2]
-            .iter()
-            .all(|refused| !later.contains(&&refused.report_id))
-    );
+    assert!(seen[..2].iter().all(|refused| !later.contains(&&refused.report_id)));
     assert_eq!(counts.refused.load(Ordering::Relaxed), 2);
 }
 
 #[actix_web::test]
 async fn a_server_that_is_away_costs_no_report() {
     // A port that was free a moment ago, and that nobody listens on.
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let zone = TimeZone::get("Asia/Almaty").unwrap();
     let mut target = Target::new(format!("http://127.0.0.1:{port}/v1/collect"), "secret", zone);
     target.every = Duration::from_millis(1);
@@ -190,16 +172,11 @@ fn more_waits_than_may_wait_and_the_oldest_goes() {
     let fleet = Fleet::new(9, 6_000, date(2026, 11, 1));
     let zone = TimeZone::get("Asia/Almaty").unwrap();
     let counts = Counts::default();
-    let mut waiting: VecDeque<_> = (0..4)
-        .flat_map(|day| fleet.plan(date(2026, 11, 10 + day), &zone))
-        .collect();
+    let mut waiting: VecDeque<_> = (0..4).flat_map(|day| fleet.plan(date(2026, 11, 10 + day), &zone)).collect();
     let (before, last) = (waiting.len(), waiting[waiting.len() - 1]);
     assert!(before > WAITING_MOST);
     drop_the_oldest(&mut waiting, &counts);
     assert_eq!(waiting.len(), WAITING_MOST);
     assert_eq!(waiting.back(), Some(&last));
-    assert_eq!(
-        counts.dropped.load(Ordering::Relaxed),
-        (before - WAITING_MOST) as u64
-    );
+    assert_eq!(counts.dropped.load(Ordering::Relaxed), (before - WAITING_MOST) as u64);
 }

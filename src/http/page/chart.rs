@@ -90,10 +90,7 @@ pub(super) fn chart(days: &[Day], period: &str, size: Size, language: Language) 
     let lowest = values.clone().map(|(value, _)| value).min().unwrap_or(0);
     let highest = values.map(|(value, _)| value).max().unwrap_or(0);
     let says = (texts.chart_says)(&language.number(lowest.max(0)), &language.number(highest.max(0)));
-    let (title_id, desc_id) = (
-        format!("chart-{}", size.class()),
-        format!("chart-{}-says", size.class()),
-    );
+    let (title_id, desc_id) = (format!("chart-{}", size.class()), format!("chart-{}-says", size.class()));
     html! {
         svg class={ "chart " (size.class()) } viewBox={ "0 0 " (width) " " (height) } role="img"
             aria-labelledby={ (title_id) " " (desc_id) } {
@@ -127,21 +124,12 @@ impl Scale {
     pub(super) fn of(days: &[Day]) -> Scale {
         let ends = days.iter().filter_map(|day| day.value);
         let ends = ends.map(|(value, margin)| (value as f64 - margin, value as f64 + margin));
-        let (least, most) = ends.fold((f64::INFINITY, 1.0), |(least, most): (f64, f64), (low, high)| {
-            (least.min(low), most.max(high))
-        });
-        let from = if least.is_finite() && least > most / 2.0 {
-            least
-        } else {
-            0.0
-        };
+        let (least, most) = ends
+            .fold((f64::INFINITY, 1.0), |(least, most): (f64, f64), (low, high)| (least.min(low), most.max(high)));
+        let from = if least.is_finite() && least > most / 2.0 { least } else { 0.0 };
         let (tick, _) = ticks(most - from);
         let lowest = (from / tick).floor() * tick;
-        let (tick, ticks) = if lowest > 0.0 {
-            (tick, steps(most - lowest, tick))
-        } else {
-            ticks(most)
-        };
+        let (tick, ticks) = if lowest > 0.0 { (tick, steps(most - lowest, tick)) } else { ticks(most) };
         Scale { lowest, tick, ticks }
     }
 
@@ -187,10 +175,7 @@ fn grid(frame: &Frame, scale: &Scale, language: Language) -> Markup {
 fn dates(frame: &Frame, days: &[Day], size: Size, language: Language) -> Markup {
     let every = if size == Size::Wide { 7 } else { 14 };
     let last = days.len().saturating_sub(1);
-    let labelled = days
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| (last - at).is_multiple_of(every));
+    let labelled = days.iter().enumerate().filter(|(at, _)| (last - at).is_multiple_of(every));
     html! {
         @for (at, day) in labelled {
             @let x = frame.x(at);
@@ -263,49 +248,17 @@ mod tests {
     fn the_axis_begins_at_zero_where_margins_can_be_seen_so() {
         let scale = |values: &[(i64, f64)]| {
             let date = jiff::civil::date(2026, 11, 1);
-            let days: Vec<Day> = values
-                .iter()
-                .map(|value| Day {
-                    date,
-                    value: Some(*value),
-                    sealed: true,
-                })
-                .collect();
+            let days: Vec<Day> = values.iter().map(|value| Day { date, value: Some(*value), sealed: true }).collect();
             Scale::of(&days)
         };
-        assert_eq!(
-            scale(&[(30, 9.0), (90, 9.0)]),
-            Scale {
-                lowest: 0.0,
-                tick: 20.0,
-                ticks: 5
-            }
-        );
-        assert_eq!(
-            scale(&[(3_400, 55.0), (4_510, 55.0)]),
-            Scale {
-                lowest: 3_000.0,
-                tick: 500.0,
-                ticks: 4
-            }
-        );
-        assert_eq!(
-            scale(&[]),
-            Scale {
-                lowest: 0.0,
-                tick: 1.0,
-                ticks: 1
-            }
-        );
+        assert_eq!(scale(&[(30, 9.0), (90, 9.0)]), Scale { lowest: 0.0, tick: 20.0, ticks: 5 });
+        assert_eq!(scale(&[(3_400, 55.0), (4_510, 55.0)]), Scale { lowest: 3_000.0, tick: 500.0, ticks: 4 });
+        assert_eq!(scale(&[]), Scale { lowest: 0.0, tick: 1.0, ticks: 1 });
     }
 
     #[test]
     fn a_gap_breaks_the_line() {
-        let day = |day, value| Day {
-            date: jiff::civil::date(2026, 11, day),
-            value,
-            sealed: true,
-        };
+        let day = |day, value| Day { date: jiff::civil::date(2026, 11, day), value, sealed: true };
         let some = Some((100, 5.0));
         let days = [day(1, some), day(2, some), day(3, None), day(4, some)];
         assert_eq!(runs(&days), [0..2, 3..4]);

@@ -27,11 +27,7 @@ pub(super) fn next_seal(next: NextSeal, zone: &str, language: Language) -> Strin
         NextSeal::ByHand => texts.by_hand.to_owned(),
         NextSeal::At { at, today } => {
             let time = format!("{:02}:{:02}", at.hour(), at.minute());
-            if today {
-                (texts.next_today)(&time, zone)
-            } else {
-                (texts.next_tomorrow)(&time, zone)
-            }
+            if today { (texts.next_today)(&time, zone) } else { (texts.next_tomorrow)(&time, zone) }
         }
     }
 }
@@ -53,11 +49,8 @@ pub(super) fn nothing_sealed(catalogue: &Catalogue, origin: &str, next: &str, la
 /// A command that sends a report of the first declared event, now.
 fn first_report(catalogue: &Catalogue, origin: &str) -> String {
     let declaration = &catalogue.declaration;
-    let (policy, purposes) = declaration
-        .policies
-        .last()
-        .map(|(policy, purposes)| (policy.as_str(), *purposes))
-        .unwrap_or_default();
+    let (policy, purposes) =
+        declaration.policies.last().map(|(policy, purposes)| (policy.as_str(), *purposes)).unwrap_or_default();
     let event = declaration.events.first().map_or("", |event| event.name.as_str());
     let version = declaration.versions.last().map_or("", String::as_str);
     let platform = catalogue.platforms.first().map_or("android", String::as_str);
@@ -86,22 +79,11 @@ mod tests {
     fn the_first_report_is_one_that_the_boundary_can_take() {
         let catalogue = Catalogue::parse(crate::demo::CATALOGUE).unwrap();
         let command = first_report(&catalogue, "http://127.0.0.1:8080");
-        let body = command
-            .split("<<END\n")
-            .nth(1)
-            .unwrap()
-            .strip_suffix("END")
-            .unwrap();
+        let body = command.split("<<END\n").nth(1).unwrap().strip_suffix("END").unwrap();
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["consent"]["policy"], "2026-01");
         let event = body["events"][0]["name"].as_str().unwrap();
-        assert!(
-            catalogue
-                .declaration
-                .events
-                .iter()
-                .any(|declared| declared.name == event)
-        );
+        assert!(catalogue.declaration.events.iter().any(|declared| declared.name == event));
     }
 
     #[test]

@@ -26,17 +26,8 @@ impl Language {
         let mut best = (0.0, Language::English);
         for choice in accepted.split(',').take(20) {
             let (range, quality) = choice.split_once(';').unwrap_or((choice, "q=1"));
-            let code = range
-                .trim()
-                .split('-')
-                .next()
-                .unwrap_or_default()
-                .to_ascii_lowercase();
-            let quality: f64 = quality
-                .trim()
-                .strip_prefix("q=")
-                .and_then(|q| q.parse().ok())
-                .unwrap_or(0.0);
+            let code = range.trim().split('-').next().unwrap_or_default().to_ascii_lowercase();
+            let quality: f64 = quality.trim().strip_prefix("q=").and_then(|q| q.parse().ok()).unwrap_or(0.0);
             if let Some(language) = Language::of(&code).filter(|_| quality > best.0) {
                 best = (quality, language);
             }
@@ -220,37 +211,25 @@ mod tests {
     #[test]
     fn dates_are_written_as_each_language_does() {
         let day = date(2026, 11, 22);
-        let all = |write: &dyn Fn(Language) -> String| {
-            Language::ALL.map(|language| write(language).replace('\u{a0}', " "))
-        };
+        let all =
+            |write: &dyn Fn(Language) -> String| Language::ALL.map(|language| write(language).replace('\u{a0}', " "));
         assert_eq!(
             all(&|language| language.date(day)),
             ["22 November 2026", "22 ноября 2026 г.", "2026 жылғы 22 қараша"]
         );
         assert_eq!(
             all(&|language| language.dates(date(2026, 11, 16), day)),
-            [
-                "16–22 November 2026",
-                "16–22 ноября 2026 г.",
-                "2026 жылғы 16–22 қараша"
-            ]
+            ["16–22 November 2026", "16–22 ноября 2026 г.", "2026 жылғы 16–22 қараша"]
         );
         assert_eq!(
             all(&|language| language.dates(date(2026, 10, 24), day)),
-            [
-                "24 October – 22 November 2026",
-                "24 октября – 22 ноября 2026 г.",
-                "2026 жылғы 24 қазан – 22 қараша"
-            ]
+            ["24 October – 22 November 2026", "24 октября – 22 ноября 2026 г.", "2026 жылғы 24 қазан – 22 қараша"]
         );
         assert_eq!(
             all(&|language| language.dates(date(2025, 12, 31), date(2026, 1, 1)))[0],
             "31 December 2025 – 1 January 2026"
         );
-        assert_eq!(
-            all(&|language| language.short_date(day)),
-            ["22 Nov", "22 нояб.", "22 қар."]
-        );
+        assert_eq!(all(&|language| language.short_date(day)), ["22 Nov", "22 нояб.", "22 қар."]);
     }
 
     #[test]
@@ -259,9 +238,7 @@ mod tests {
         let russian = [1, 2, 5, 11, 12, 21, 22, 25, 111, 0].map(|n| days(Language::Russian, n));
         assert_eq!(
             russian.map(|text| text.split('\u{a0}').next_back().unwrap_or_default().to_owned()),
-            [
-                "день", "дня", "дней", "дней", "дней", "день", "дня", "дней", "дней", "дней"
-            ]
+            ["день", "дня", "дней", "дней", "дней", "день", "дня", "дней", "дней", "дней"]
         );
         assert_eq!(days(Language::English, 1), "1\u{a0}day");
         assert_eq!(days(Language::English, 2), "2\u{a0}days");

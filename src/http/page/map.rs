@@ -84,9 +84,8 @@ impl Shades {
     /// Round values between the least and the most busy cell.
     pub(super) fn of(cells: &[CellValue]) -> Shades {
         let values = cells.iter().map(|cell| per_day(&cell.total).0);
-        let (least, most) = values.fold((f64::INFINITY, 0.0_f64), |(least, most), value| {
-            (least.min(value), most.max(value))
-        });
+        let (least, most) =
+            values.fold((f64::INFINITY, 0.0_f64), |(least, most), value| (least.min(value), most.max(value)));
         let mut breaks = Vec::new();
         for digits in [&[1.0, 2.0, 5.0][..], &[1.0, 3.0], &[1.0]] {
             breaks.clear();
@@ -116,10 +115,7 @@ impl Shades {
         };
         let mut legend = vec![(self.class(0.0), format!("< {}", write(*first)))];
         for pair in self.0.windows(2) {
-            legend.push((
-                self.class(pair[0]),
-                format!("{}–{}", write(pair[0]), write(pair[1])),
-            ));
+            legend.push((self.class(pair[0]), format!("{}–{}", write(pair[0]), write(pair[1]))));
         }
         legend.push((self.class(*last), format!("≥ {}", write(*last))));
         legend
@@ -141,10 +137,7 @@ pub(super) fn map(cells: &[CellValue], size: Size, language: Language) -> Markup
             None => cell.cell.clone(),
         })
         .unwrap_or_default();
-    let (title_id, desc_id) = (
-        format!("map-{}", size.class()),
-        format!("map-{}-says", size.class()),
-    );
+    let (title_id, desc_id) = (format!("map-{}", size.class()), format!("map-{}-says", size.class()));
     html! {
         svg class={ "map " (size.class()) } viewBox={ "0 0 " (projection.width) " " (px(projection.height)) } role="img"
             aria-labelledby={ (title_id) " " (desc_id) } {
@@ -178,10 +171,7 @@ fn graticule(projection: &Projection, size: Size, language: Language) -> Markup 
     let lines = if size == Size::Wide { 9.0 } else { 5.0 };
     let span = projection.east - projection.west;
     let steps = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
-    let step = steps
-        .into_iter()
-        .find(|step| span / step <= lines)
-        .unwrap_or(45.0);
+    let step = steps.into_iter().find(|step| span / step <= lines).unwrap_or(45.0);
     let write = |degrees: f64| format!("{}°", language.decimal(degrees, 2));
     html! {
         @for longitude in multiples(projection.west, projection.east, step) {
@@ -224,8 +214,7 @@ fn towns(projection: &Projection, cells: &[CellValue], size: Size) -> Vec<Label>
         };
         let around = [from - 4.0, y - 15.0, from + width + 4.0, y + 6.0];
         let free = placed.iter().all(|(other, (.., known))| {
-            let apart =
-                around[0] > other[2] || around[2] < other[0] || around[1] > other[3] || around[3] < other[1];
+            let apart = around[0] > other[2] || around[2] < other[0] || around[1] > other[3] || around[3] < other[1];
             apart && *known != name
         });
         if free {
@@ -248,11 +237,7 @@ mod tests {
         CellValue {
             cell: name.to_owned(),
             bounds: [bounds.min().x, bounds.min().y, bounds.max().x, bounds.max().y],
-            total: Total {
-                value: per_day * 10,
-                margin: 40.0,
-                days: 10,
-            },
+            total: Total { value: per_day * 10, margin: 40.0, days: 10 },
         }
     }
 

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 
 use crate::demo::cities;
 use crate::stats::{
-    Activity, ActivityQuery, Breakdown, CellValue, EventValue, Events, EventsQuery, Interval, Made,
-    Parameters, Period, Places, PlacesQuery, Point, Scope, Suppressed, Total,
+    Activity, ActivityQuery, Breakdown, CellValue, EventValue, Events, EventsQuery, Interval, Made, Parameters,
+    Period, Places, PlacesQuery, Point, Scope, Suppressed, Total,
 };
 
 /// How many days the page looks back.
@@ -31,10 +31,7 @@ pub(super) struct Questions {
 impl Questions {
     /// Those for an app, as seen on the day `today`.
     pub(super) fn of(app: &str, precision: u8, today: Date) -> Questions {
-        let period = |from: Date, to: Date| Scope {
-            app: app.to_owned(),
-            period: Period { from, to },
-        };
+        let period = |from: Date, to: Date| Scope { app: app.to_owned(), period: Period { from, to } };
         let ago = |days: i64| today.saturating_sub(days.days());
         let activity = |from: Date, to: Date, interval: Interval| ActivityQuery {
             scope: period(from, to),
@@ -48,13 +45,8 @@ impl Questions {
             weeks: activity(ago(DAYS), yesterday, Interval::Week),
             // From a first on, so that no month is cut.
             months: activity(ago(DAYS).first_of_month(), yesterday, Interval::Month),
-            events: EventsQuery {
-                scope: period(ago(DAYS), yesterday),
-            },
-            places: PlacesQuery {
-                scope: period(ago(DAYS), yesterday),
-                precision,
-            },
+            events: EventsQuery { scope: period(ago(DAYS), yesterday) },
+            places: PlacesQuery { scope: period(ago(DAYS), yesterday), precision },
         }
     }
 }
@@ -127,18 +119,10 @@ impl Overview {
     /// Every day of the period.
     pub(super) fn calendar(&self) -> Vec<Day> {
         let missing = &self.made[0].fresh.missing_days;
-        let dates = self
-            .period
-            .from
-            .series(1.day())
-            .take_while(|date| *date <= self.period.to);
+        let dates = self.period.from.series(1.day()).take_while(|date| *date <= self.period.to);
         let day = |date: Date| {
             let point = self.days.iter().find(|point| point.from == date);
-            Day {
-                date,
-                value: point.map(|point| (point.devices, point.margin)),
-                sealed: !missing.contains(&date),
-            }
+            Day { date, value: point.map(|point| (point.devices, point.margin)), sealed: !missing.contains(&date) }
         };
         dates.map(day).collect()
     }
@@ -187,10 +171,7 @@ impl Overview {
         let mut all = Vec::new();
         for made in &self.made {
             for suppressed in &made.suppressed {
-                let release = made
-                    .releases
-                    .iter()
-                    .find(|release| release.name == suppressed.release);
+                let release = made.releases.iter().find(|release| release.name == suppressed.release);
                 all.push((suppressed, release.and_then(|release| release.threshold)));
             }
         }
@@ -217,9 +198,7 @@ pub(super) fn town(cell: &CellValue) -> Option<Town> {
     }
     let (latitude, longitude) = cell.middle();
     let middle = cities::Point::new(latitude, longitude);
-    let distances = cities::all()
-        .iter()
-        .map(|city| (middle.metres_to(city.centre), city.name));
+    let distances = cities::all().iter().map(|city| (middle.metres_to(city.centre), city.name));
     let nearest = distances.min_by(|a, b| a.0.total_cmp(&b.0))?;
     (nearest.0 <= NEAR_METRES).then_some(Town::Near(nearest.1))
 }
@@ -229,16 +208,7 @@ fn mean(points: &[Point]) -> Option<Mean> {
         return None;
     }
     #[allow(clippy::cast_precision_loss)]
-    let (days, sum) = (
-        points.len() as f64,
-        points.iter().map(|point| point.devices).sum::<i64>() as f64,
-    );
-    let margin = points
-        .iter()
-        .fold(0.0, |margin: f64, point| margin.hypot(point.margin));
-    Some(Mean {
-        value: sum / days,
-        margin: margin / days,
-        days: points.len(),
-    })
+    let (days, sum) = (points.len() as f64, points.iter().map(|point| point.devices).sum::<i64>() as f64);
+    let margin = points.iter().fold(0.0, |margin: f64, point| margin.hypot(point.margin));
+    Some(Mean { value: sum / days, margin: margin / days, days: points.len() })
 }

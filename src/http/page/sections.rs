@@ -67,10 +67,7 @@ pub(super) fn events(overview: &Overview, language: Language) -> Markup {
     let texts = language.texts();
     let period = language.dates(overview.period.from, overview.period.to);
     let caption = (texts.events_caption)(&period);
-    let most = overview
-        .events
-        .iter()
-        .filter_map(|event| Some(event.events.as_ref()?.value));
+    let most = overview.events.iter().filter_map(|event| Some(event.events.as_ref()?.value));
     let most = most.max().unwrap_or(1).max(1);
     let table = |events: &[EventValue]| {
         html! {
@@ -306,10 +303,7 @@ fn cell_table(cells: &[CellValue], caption: &str, choice: &Choice) -> Markup {
 
 /// The choice that shows finer cells in a cell; none for the finest.
 fn finer(cell: &CellValue, choice: &Choice) -> Option<Choice> {
-    let finer = choice
-        .precision
-        .checked_add(1)
-        .filter(|precision| *precision <= 5)?;
+    let finer = choice.precision.checked_add(1).filter(|precision| *precision <= 5)?;
     Some(choice.at(finer).inside(&cell.cell))
 }
 
@@ -318,19 +312,12 @@ fn coordinates(cell: &CellValue, language: Language) -> String {
     let north = if latitude < 0.0 { "S" } else { "N" };
     let east = if longitude < 0.0 { "W" } else { "E" };
     let write = |degrees: f64| language.decimal(degrees.abs(), 1);
-    format!(
-        "{}°\u{a0}{north} {}°\u{a0}{east}",
-        write(latitude),
-        write(longitude)
-    )
+    format!("{}°\u{a0}{north} {}°\u{a0}{east}", write(latitude), write(longitude))
 }
 
 fn geojson(choice: &Choice, origin: &str) -> Markup {
     let app = choice.app.as_deref().unwrap_or_default();
-    let path = format!(
-        "/v1/stats/places.geojson?app={app}&precision={}&period=last_30_days",
-        choice.precision
-    );
+    let path = format!("/v1/stats/places.geojson?app={app}&precision={}&period=last_30_days", choice.precision);
     html! {
         p { (choice.language.texts().geojson) " " a href=(path) { "places.geojson" } }
         pre tabindex="0" { code { "curl -H \"Authorization: Bearer $TOKEN\" \\\n  '" (origin) (path) "'" } }

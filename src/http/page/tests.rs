@@ -70,11 +70,9 @@ fn published(release: &str, day: Date) -> Vec<(Vec<String>, i64, f64)> {
     match release {
         "active_devices" if day == SUPPRESSED => Vec::new(),
         "active_devices" => vec![(vec![], 41 * wave, 55.0)],
-        "first_use" => vec![
-            (one("week"), 9 * wave, 29.0),
-            (one("month"), 6 * wave, 21.0),
-            (one("day"), 41 * wave, 44.0),
-        ],
+        "first_use" => {
+            vec![(one("week"), 9 * wave, 29.0), (one("month"), 6 * wave, 21.0), (one("day"), 41 * wave, 44.0)]
+        }
         "event_devices" | "event_totals" => Catalogue::parse(CATALOGUE)
             .unwrap()
             .declaration
@@ -93,10 +91,7 @@ fn published(release: &str, day: Date) -> Vec<(Vec<String>, i64, f64)> {
             let margin = [0.0, 0.0, 0.0, 19.0, 11.0, 5.0][precision];
             let mut cells: Vec<(String, i64)> = Vec::new();
             for city in cities::all() {
-                let at = geohash::Coord {
-                    x: city.centre.longitude(),
-                    y: city.centre.latitude(),
-                };
+                let at = geohash::Coord { x: city.centre.longitude(), y: city.centre.latitude() };
                 let cell = geohash::encode(at, precision).unwrap();
                 let devices = i64::from(city.population) * wave / 250_000;
                 match cells.iter_mut().find(|(known, _)| *known == cell) {
@@ -105,10 +100,7 @@ fn published(release: &str, day: Date) -> Vec<(Vec<String>, i64, f64)> {
                 }
             }
             cells.retain(|(_, devices)| *devices >= 50);
-            cells
-                .into_iter()
-                .map(|(cell, devices)| (vec![cell], devices, margin))
-                .collect()
+            cells.into_iter().map(|(cell, devices)| (vec![cell], devices, margin)).collect()
         }
     }
 }
@@ -137,10 +129,7 @@ impl Store for Releases {
         } else {
             Vec::new()
         };
-        Ok(rows
-            .iter()
-            .flat_map(|row| format!("{row}\n").into_bytes())
-            .collect())
+        Ok(rows.iter().flat_map(|row| format!("{row}\n").into_bytes()).collect())
     }
 
     fn insert(&self, _: Table, _: &str, _: &[u8]) -> Result<(), StoreError> {
@@ -152,12 +141,7 @@ impl Store for Releases {
     }
 
     fn describe(&self) -> Result<Description, StoreError> {
-        Ok(Description {
-            kind: "test",
-            version: String::new(),
-            database: String::new(),
-            schema: 0,
-        })
+        Ok(Description { kind: "test", version: String::new(), database: String::new(), schema: 0 })
     }
 }
 
@@ -177,17 +161,8 @@ struct Setting {
     catalogue: &'static str,
 }
 
-const PUBLIC: Setting = Setting {
-    public: true,
-    simulated: true,
-    days: 43,
-    catalogue: CATALOGUE,
-};
-const PRIVATE: Setting = Setting {
-    public: false,
-    simulated: false,
-    ..PUBLIC
-};
+const PUBLIC: Setting = Setting { public: true, simulated: true, days: 43, catalogue: CATALOGUE };
+const PRIVATE: Setting = Setting { public: false, simulated: false, ..PUBLIC };
 
 impl Site {
     fn with(setting: Setting) -> Site {
@@ -207,19 +182,11 @@ impl Site {
         };
         let store = Arc::new(Releases { days: setting.days });
         let app = App::open(config, declared, store, Arc::new(ManualClock::at(NOW_MS))).unwrap();
-        Site {
-            app: Data::new(app),
-            analyst,
-            operator,
-            _folder: folder,
-        }
+        Site { app: Data::new(app), analyst, operator, _folder: folder }
     }
 
     async fn call(&self, request: TestRequest) -> ServiceResponse<impl MessageBody + use<>> {
-        let app = actix_web::App::new()
-            .app_data(self.app.clone())
-            .wrap(routes::headers())
-            .configure(routes::public);
+        let app = actix_web::App::new().app_data(self.app.clone()).wrap(routes::headers()).configure(routes::public);
         let service = actix_web::test::init_service(app).await;
         actix_web::test::call_service(&service, request.to_request()).await
     }
@@ -254,14 +221,7 @@ async fn every_language_shows_every_section() {
         let texts = language.texts();
         let page = site.get(&format!("/?lang={}", language.code())).await;
         assert!(page.contains(&format!("<html lang=\"{}\">", language.code())));
-        for text in [
-            texts.simulated,
-            texts.activity,
-            texts.events,
-            texts.places,
-            texts.made,
-            texts.suppressed,
-        ] {
+        for text in [texts.simulated, texts.activity, texts.events, texts.places, texts.made, texts.suppressed] {
             assert!(page.contains(text), "{}: {text}", language.code());
         }
         assert!(page.contains(&language.date(date(2026, 11, 21))));
@@ -276,15 +236,7 @@ async fn nothing_on_the_page_needs_what_the_policy_forbids() {
     let site = Site::with(PUBLIC);
     for path in ["/", "/?precision=3", "/?precision=5&within=txwy"] {
         let page = site.get(path).await;
-        for forbidden in [
-            " style=",
-            "<style",
-            "<script",
-            "src=",
-            " onload",
-            "http://www",
-            "https://",
-        ] {
+        for forbidden in [" style=", "<style", "<script", "src=", " onload", "http://www", "https://"] {
             assert!(!page.contains(forbidden), "{path}: {forbidden}");
         }
         assert_eq!(page.matches("<rect").count(), page.matches("</rect>").count());
@@ -298,10 +250,7 @@ async fn numbers_are_those_of_the_releases() {
     assert!(page.contains(&Language::English.with_margin(value as f64, margin)));
     // Of the week from the 9th on all days are sealed; of the one from the 16th Sunday is not.
     assert!(page.contains("9–15\u{a0}November 2026"), "the last whole week");
-    assert!(
-        page.contains("28\u{a0}days"),
-        "30 days without the unsealed and the suppressed one"
-    );
+    assert!(page.contains("28\u{a0}days"), "30 days without the unsealed and the suppressed one");
     assert!(page.contains("Sealed: 29\u{a0}days of the last 30."));
     assert!(page.contains("Almaty") && page.contains("ε per day"));
 }
@@ -319,9 +268,8 @@ async fn finer_cells_stay_within_the_chosen_one() {
 #[actix_web::test]
 async fn what_is_unknown_in_the_query_is_not_repeated() {
     let site = Site::with(PUBLIC);
-    let page = site
-        .get("/?lang=%3Cscript%3E&app=nobody.here&precision=9&within=%22%3E%3Cb%3E&x=490154203237518")
-        .await;
+    let page =
+        site.get("/?lang=%3Cscript%3E&app=nobody.here&precision=9&within=%22%3E%3Cb%3E&x=490154203237518").await;
     for echo in ["nobody.here", "<b>", "490154203237518", "<script"] {
         assert!(!page.contains(echo), "{echo}");
     }
@@ -342,11 +290,7 @@ async fn names_are_escaped() {
         [events.app_open]
     "#;
     for days in [0, 43] {
-        let site = Site::with(Setting {
-            catalogue: HOSTILE,
-            days,
-            ..PUBLIC
-        });
+        let site = Site::with(Setting { catalogue: HOSTILE, days, ..PUBLIC });
         let page = site.get("/").await;
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
         assert!(!page.contains("<script"));
@@ -391,12 +335,7 @@ async fn every_wrong_token_gets_the_same_form() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert!(refused.contains("This token does not open this page."));
     assert!(!refused.contains("tkr_"));
-    for form in [
-        format!("token={}", site.operator),
-        "token=".into(),
-        "other=1".into(),
-        "%".into(),
-    ] {
+    for form in [format!("token={}", site.operator), "token=".into(), "other=1".into(), "%".into()] {
         assert_eq!(site.post(&form).await, (status, refused.clone()), "{form}");
     }
 }
@@ -413,18 +352,8 @@ async fn the_style_sheet_is_kept_by_browsers() {
     let site = Site::with(PUBLIC);
     let first = site.call(TestRequest::get().uri("/page.css")).await;
     let tag = first.headers().get(ETAG).unwrap().clone();
-    assert!(
-        first
-            .headers()
-            .get(CACHE_CONTROL)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .contains("max-age=3600")
-    );
-    let again = TestRequest::get()
-        .uri("/page.css")
-        .insert_header((IF_NONE_MATCH, tag));
+    assert!(first.headers().get(CACHE_CONTROL).unwrap().to_str().unwrap().contains("max-age=3600"));
+    let again = TestRequest::get().uri("/page.css").insert_header((IF_NONE_MATCH, tag));
     assert_eq!(site.call(again).await.status(), StatusCode::NOT_MODIFIED);
     let page = site.get("/").await;
     let style = page.split("href=\"/page.css").nth(1).unwrap();

@@ -39,10 +39,7 @@ struct TestStore {
 fn store(database: &str) -> TestStore {
     let shared = shared();
     let store = EmbeddedStore::new(Arc::clone(&shared.engine), database).unwrap();
-    TestStore {
-        store: Some(store),
-        shared: Some(shared),
-    }
+    TestStore { store: Some(store), shared: Some(shared) }
 }
 
 fn shared() -> Arc<Shared> {

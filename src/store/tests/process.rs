@@ -10,22 +10,12 @@ use super::*;
 fn the_process_keeps_its_signal_handlers() {
     let _open = store("signals");
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let caught = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigCgt:"))
-        .unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
     let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
     let is_caught = |signal: i32| caught & (1 << (signal - 1)) != 0;
     // Rust's own, which tell of a stack overflow.
     assert!(is_caught(libc::SIGSEGV) && is_caught(libc::SIGBUS));
-    for signal in [
-        libc::SIGTERM,
-        libc::SIGINT,
-        libc::SIGHUP,
-        libc::SIGABRT,
-        libc::SIGILL,
-        libc::SIGTSTP,
-    ] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGABRT, libc::SIGILL, libc::SIGTSTP] {
         assert!(!is_caught(signal), "signal {signal}");
     }
 }
@@ -36,12 +26,7 @@ const FOLDER: &str = "TUMAN_STORE_TEST_FOLDER";
 /// Runs this binary again on a data folder, to play a role.
 fn child(role: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([
-        "--exact",
-        "store::tests::process::child_plays_its_role",
-        "--nocapture",
-        "--test-threads=1",
-    ]);
+    command.args(["--exact", "store::tests::process::child_plays_its_role", "--nocapture", "--test-threads=1"]);
     command.env(ROLE, role).env(FOLDER, folder).stdin(Stdio::null());
     command
 }
@@ -68,11 +53,7 @@ fn child_plays_its_role() {
         Err(error) => return println!("refused: {error}"),
     };
     let store = EmbeddedStore::new(Arc::clone(&engine), "tuman").unwrap();
-    let insert = |token: &str| {
-        store
-            .insert(Table::PlacesOpen, token, &places(DAY, 0..1000))
-            .unwrap()
-    };
+    let insert = |token: &str| store.insert(Table::PlacesOpen, token, &places(DAY, 0..1000)).unwrap();
     match role.as_str() {
         "insert" => insert("a"),
         "leave open" => {
@@ -99,9 +80,8 @@ fn a_token_is_known_after_reopening() {
     let modes: BTreeSet<u32> = ["engine", "tmp", "engine/tmp", "backups"]
         .iter()
         .map(|name| {
-            std::os::unix::fs::PermissionsExt::mode(
-                &folder.path().join(name).metadata().unwrap().permissions(),
-            ) & 0o77
+            std::os::unix::fs::PermissionsExt::mode(&folder.path().join(name).metadata().unwrap().permissions())
+                & 0o77
         })
         .collect();
     assert_eq!(modes, BTreeSet::from([0]));
@@ -117,13 +97,7 @@ fn a_process_that_ends_with_the_store_open_ends_well() {
 #[test]
 fn what_was_inserted_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(
-        !child("be killed", folder.path())
-            .output()
-            .unwrap()
-            .status
-            .success()
-    );
+    assert!(!child("be killed", folder.path()).output().unwrap().status.success());
     assert!(play("insert", folder.path()).contains("rows: 1000"));
 }
 
@@ -144,24 +118,15 @@ fn a_second_process_is_refused_by_the_lock() {
     let store = store("locked");
     let folder = store.folder();
     let text = play("count", folder);
-    assert!(
-        text.contains("refused: the data folder") && text.contains(&folder.display().to_string()),
-        "{text}"
-    );
+    assert!(text.contains("refused: the data folder") && text.contains(&folder.display().to_string()), "{text}");
 }
 
 #[test]
 fn a_second_engine_in_the_process_is_refused() {
     let store = store("second_engine");
-    assert!(matches!(
-        Engine::open(&Options::new(store.folder())),
-        Err(StoreError::Locked { .. })
-    ));
+    assert!(matches!(Engine::open(&Options::new(store.folder())), Err(StoreError::Locked { .. })));
     let other = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        Engine::open(&Options::new(other.path())),
-        Err(StoreError::NotStarted { .. })
-    ));
+    assert!(matches!(Engine::open(&Options::new(other.path())), Err(StoreError::NotStarted { .. })));
 }
 
 #[test]

@@ -56,28 +56,13 @@ fn assert_found(text: &str) {
     assert!(missed.is_empty(), "{missed:?}");
 }
 
-const SEPARATORS: [&[&str]; 8] = [
-    &[" "],
-    &["-"],
-    &["."],
-    &["_"],
-    &[" - "],
-    &["/"],
-    &["\t"],
-    &[" ", "-"],
-];
+const SEPARATORS: [&[&str]; 8] = [&[" "], &["-"], &["."], &["_"], &[" - "], &["/"], &["\t"], &[" ", "-"]];
 
 fn iin_of(birth: &str, rest: &str) -> Option<String> {
     let payload = format!("{birth}{rest}");
     let digits: Vec<u32> = payload.bytes().map(|digit| u32::from(digit - b'0')).collect();
-    let round = |weights: [u32; 11]| {
-        digits
-            .iter()
-            .zip(weights)
-            .map(|(digit, weight)| digit * weight)
-            .sum::<u32>()
-            % 11
-    };
+    let round =
+        |weights: [u32; 11]| digits.iter().zip(weights).map(|(digit, weight)| digit * weight).sum::<u32>() % 11;
     let check = match round([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]) {
         10 => round([3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2]),
         check => check,
@@ -223,13 +208,7 @@ fn a_phone_grouped_like_a_radio_cell_is_found() {
 
 #[test]
 fn an_address_at_the_end_of_a_sentence_is_found() {
-    for text in [
-        "from 10.20.30.40...",
-        "...10.20.30.40",
-        "2001:db8::17.",
-        "2001:db8::17:",
-        "mail a.b@c.kz.",
-    ] {
+    for text in ["from 10.20.30.40...", "...10.20.30.40", "2001:db8::17.", "2001:db8::17:", "mail a.b@c.kz."] {
         assert_found(text);
     }
 }
@@ -238,8 +217,6 @@ fn an_address_at_the_end_of_a_sentence_is_found() {
 fn random_base64_is_found() {
     let mut draw = Draw(64);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let missed = (0..5_000)
-        .filter(|_| detect(&draw.text(alphabet, 43)).is_none())
-        .count();
+    let missed = (0..5_000).filter(|_| detect(&draw.text(alphabet, 43)).is_none()).count();
     assert!(missed <= 5, "{missed} of 5000");
 }

@@ -17,24 +17,10 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
         "November",
         "December",
     ],
-    months_short: [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ],
-    days: Forms {
-        one: "day",
-        few: "days",
-        many: "days",
-    },
-    cells: Forms {
-        one: "cell",
-        few: "cells",
-        many: "cells",
-    },
-    rows: Forms {
-        one: "more row",
-        few: "more rows",
-        many: "more rows",
-    },
+    months_short: ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
+    days: Forms { one: "day", few: "days", many: "days" },
+    cells: Forms { one: "cell", few: "cells", many: "cells" },
+    rows: Forms { one: "more row", few: "more rows", many: "more rows" },
 
     tagline: "Anonymous statistics of mobile apps",
     skip: "Skip to content",
@@ -53,9 +39,7 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     activity: "Active devices per day",
     chart: |period| format!("Active devices per day, {period}"),
     chart_says: |lowest, highest| {
-        format!(
-            "A line of daily values between {lowest} and {highest}, with the 95% margin as a band around it."
-        )
+        format!("A line of daily values between {lowest} and {highest}, with the 95% margin as a band around it.")
     },
     devices: "Devices",
     band: "95% margin",
@@ -98,9 +82,7 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     in_region: |region, devices| format!("{region} as a whole: {devices} devices per day."),
     map: |cells| format!("Map of {cells}"),
     map_says: |busiest| {
-        format!(
-            "Cells shaded by devices per day; the busiest is {busiest}. The table below holds the same values."
-        )
+        format!("Cells shaded by devices per day; the busiest is {busiest}. The table below holds the same values.")
     },
     map_note: "Cells too small to be seen are drawn larger. Empty ground means: nothing published there.",
     no_places: "No cell reached its threshold here.",

@@ -17,35 +17,10 @@ pub(in crate::http::page) static RUSSIAN: Texts = Texts {
         "ноября",
         "декабря",
     ],
-    months_short: [
-        "янв.",
-        "февр.",
-        "мар.",
-        "апр.",
-        "мая",
-        "июн.",
-        "июл.",
-        "авг.",
-        "сент.",
-        "окт.",
-        "нояб.",
-        "дек.",
-    ],
-    days: Forms {
-        one: "день",
-        few: "дня",
-        many: "дней",
-    },
-    cells: Forms {
-        one: "ячейка",
-        few: "ячейки",
-        many: "ячеек",
-    },
-    rows: Forms {
-        one: "строку",
-        few: "строки",
-        many: "строк",
-    },
+    months_short: ["янв.", "февр.", "мар.", "апр.", "мая", "июн.", "июл.", "авг.", "сент.", "окт.", "нояб.", "дек."],
+    days: Forms { one: "день", few: "дня", many: "дней" },
+    cells: Forms { one: "ячейка", few: "ячейки", many: "ячеек" },
+    rows: Forms { one: "строку", few: "строки", many: "строк" },
 
     tagline: "Анонимная статистика мобильных приложений",
     skip: "К содержанию",
@@ -56,9 +31,7 @@ pub(in crate::http::page) static RUSSIAN: Texts = Texts {
     footer: "Эта страница не ставит cookie, не выполняет скриптов и не обращается к другим серверам.",
 
     sealed: |sealed, asked| format!("Запечатано: {sealed} из последних {asked}."),
-    sealed_through: |date| {
-        format!("Последний запечатанный день — {date} Запечатанный день больше не меняется.")
-    },
+    sealed_through: |date| format!("Последний запечатанный день — {date} Запечатанный день больше не меняется."),
     next_today: |time, zone| format!("Следующий день будет запечатан сегодня в {time} ({zone})."),
     next_tomorrow: |time, zone| format!("Следующий день будет запечатан завтра в {time} ({zone})."),
     by_hand: "Здесь дни не запечатываются сами: оператор запускает «tuman seal».",

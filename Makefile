@@ -1,0 +1,52 @@
+# Tuman. `make help` lists what there is.
+#
+# Everything is fetched through cargo and npm, pinned by their lock files. Results go to target/, engine/node_modules/
+# and demo-data/, which git ignores.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+
+.PHONY: help run build engine test lint format bench doctor clean tools
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Install what is needed, build, and run the demo on http://127.0.0.1:8080
+	@target/release/tuman demo
+
+build: tools engine ## Build the program: target/release/tuman
+	@$(CARGO) build --release --locked
+
+engine: tools ## Fetch the pinned ClickHouse library into engine/node_modules
+	@engine/fetch.sh
+
+test: tools engine ## Build and run every test, on the real engine
+	@$(CARGO) test --workspace --locked
+
+lint: tools ## Check format, lints and documentation; dependencies too where cargo-deny is installed
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@if command -v cargo-deny >/dev/null; then cargo deny check; \
+	else echo "lint: cargo-deny is not installed (cargo install cargo-deny --locked): dependencies were not checked"; fi
+
+format: tools ## Format the code
+	@$(CARGO) fmt --all
+
+bench: tools engine ## Measure collection beside its floors, on the built program
+	@$(CARGO) bench --locked --bench collect
+
+clean: ## Remove what was built, fetched and simulated
+	@rm -rf target engine/node_modules demo-data
+
+# Says which tool is missing and how to get it, before anything half-way fails.
+tools:
+	@missing=0; \
+	need() { command -v "$$1" >/dev/null || { echo "missing: $$1. $$2" >&2; missing=1; }; }; \
+	need cargo "Install Rust 1.95 or later: https://rustup.rs"; \
+	need node "Install Node.js 18 or later: apt-get install nodejs"; \
+	need npm "Install npm: apt-get install npm"; \
+	need cc "Install a C compiler: apt-get install build-essential"; \
+	exit $$missing

@@ -1,0 +1,75 @@
+//! The commands, as a person runs them.
+
+use serde_json::Value;
+
+use crate::harness::{Child, on, post, report, tuman};
+
+#[test]
+fn a_folder_is_made_served_sealed_and_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tokens = Child::init(folder);
+    let key = tokens["app_key"].as_str().unwrap();
+    let child = Child::serve(folder);
+    let now = jiff::Zoned::now();
+    assert_eq!(post(&child.public, key, &report().sent(now.timestamp().as_millisecond()).json()), Some(202));
+
+    let doctor = on(folder, &["doctor"]);
+    let text = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.status.success() && text.ends_with("All is well.\n"), "{text}");
+
+    let keys: Value = serde_json::from_slice(&on(folder, &["keys", "--json"]).stdout).unwrap();
+    assert_eq!(keys.as_array().unwrap().len(), 1);
+
+    // Today is not over in Almaty: a day can be sealed from its midnight on.
+    let today = now.with_time_zone(jiff::tz::TimeZone::get("Asia/Almaty").unwrap()).date();
+    let refused = on(folder, &["seal", "--day", &today.to_string()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is not over"));
+    let yesterday = today.yesterday().unwrap().to_string();
+    let sealed = on(folder, &["seal", "--day", &yesterday, "--json"]);
+    assert!(sealed.status.success(), "{sealed:?}");
+    let again = on(folder, &["seal", "--day", &yesterday]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("sealed already"));
+
+    assert_eq!(child.terminate(), Some(0));
+    // The same commands work on a folder that no collector runs on.
+    let stats: Value = serde_json::from_slice(&on(folder, &["stats", "activity", "--period", "yesterday"]).stdout).unwrap();
+    assert_eq!(stats["fresh"]["sealed_through"], yesterday);
+    let wrong = on(folder, &["stats", "activity", "--period", "someday"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("last_30_days"));
+}
+
+#[test]
+fn a_wrong_configuration_names_every_problem_and_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tuman.toml"), "[server]\nlisten = 5\n[privacy]\nzone = \"Mars\"\nmoon = 1\n").unwrap();
+    let output = on(folder.path(), &["serve"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    for key in ["server.listen", "privacy.zone", "privacy.moon"] {
+        assert!(text.contains(key), "{text}");
+    }
+}
+
+#[test]
+fn a_folder_in_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    Child::init(folder.path());
+    let child = Child::serve(folder.path());
+    let second = on(folder.path(), &["serve"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another"), "{second:?}");
+    assert_eq!(child.terminate(), Some(0));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in ["init", "serve", "demo", "seal", "stats", "keys", "doctor"] {
+        let output = tuman().args([command, "--help"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("Example"), "{command}: {text}");
+    }
+    assert_eq!(tuman().arg("fly").output().unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,35 @@
+//! One engine for all tests of this process, each in a database of its own.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tuman::store::{Engine, Options};
+
+/// The engine. Held weakly: it must be closed before the process ends.
+static ENGINE: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+pub fn shared() -> Arc<Engine> {
+    let mut engine = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(open) = engine.upgrade() {
+        return open;
+    }
+    let opened = Engine::open(&Options { connections: 4, ..Options::new(folder()) }).expect("the engine opens");
+    *engine = Arc::downgrade(&opened);
+    opened
+}
+
+pub fn fresh_database() -> String {
+    format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The engine's data folder; what an earlier run left is removed first.
+pub fn folder() -> PathBuf {
+    static CLEANED: std::sync::Once = std::sync::Once::new();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engine");
+    CLEANED.call_once(|| {
+        let _ = std::fs::remove_dir_all(&folder);
+    });
+    folder
+}

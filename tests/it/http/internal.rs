@@ -1,0 +1,24 @@
+//! The internal listener.
+
+use crate::harness::{TestApp, report};
+
+#[actix_web::test]
+async fn health_and_metrics_are_served_apart() {
+    let app = TestApp::start().await;
+    app.collect(report()).await;
+    for (path, part) in [("/healthz", "alive"), ("/readyz", "ready"), ("/metrics", "tuman_events_received_total")] {
+        let answer = app.send("GET", &format!("{}{path}", app.internal_url), &[], Vec::new()).await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.text.contains(part), "{path}: {}", answer.text);
+        assert_eq!(app.get(path, &[]).await.status, 404, "not on the public listener");
+    }
+}
+
+#[test]
+fn every_metric_has_a_name_of_its_own() {
+    let mut names: Vec<&str> = tuman::metrics::Metric::ALL.iter().map(|metric| metric.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), tuman::metrics::Metric::ALL.len());
+    assert!(names.iter().all(|name| name.starts_with("tuman_")));
+}

@@ -1,0 +1,3 @@
+mod collect;
+mod internal;
+mod stats;

@@ -1,0 +1,132 @@
+//! `GET /v1/stats/...`: sealed days, asked.
+
+use serde_json::json;
+
+use crate::harness::{DAY_MS, NOW_MS, TestApp, report};
+
+/// A collector with one sealed day: 400 phones, 300 of them in Astana, 100 in Almaty, eight events each.
+pub async fn with_a_sealed_day() -> TestApp {
+    let app = TestApp::start().await;
+    for phone in 0..400 {
+        let place = if phone % 4 == 0 { json!({ "lat": 43.238, "lon": 76.945 }) } else { json!({ "lat": 51.128, "lon": 71.43 }) };
+        let upload = report().from_phone(phone).with("/events/0/location", place).times(8);
+        assert_eq!(app.collect(upload).await.status, 202);
+    }
+    app.clock.advance(DAY_MS);
+    let day = app.app.zone.day(NOW_MS);
+    app.app.sealer.seal(day).await.unwrap();
+    app
+}
+
+#[actix_web::test]
+async fn a_sealed_day_is_answered_with_margins() {
+    let app = with_a_sealed_day().await;
+    let answer = app.stats("activity?period=yesterday&breakdown=platform").await.json();
+    assert_eq!(answer["app"], "kz.test.app");
+    assert_eq!(answer["fresh"], json!({ "sealed_through": "2026-10-05", "sealed_days": 1, "missing_days": [] }));
+    assert_eq!(answer["releases"][0]["epsilon"], 0.25);
+    let android = &answer["series"][0];
+    assert_eq!(android["dims"], json!({ "platform": "android" }));
+    // The margin of three draws of scale 4; ten times as much never happens.
+    let margin = android["margin"].as_f64().unwrap();
+    assert!((15.0..30.0).contains(&margin), "{margin}");
+    assert!((android["devices"].as_f64().unwrap() - 400.0).abs() < 10.0 * margin);
+    let suppressed: u64 = answer["suppressed"].as_array().unwrap().iter().map(|entry| entry["values"].as_u64().unwrap()).sum();
+    assert!(suppressed > 5, "{answer}");
+
+    let events = app.stats("events?period=yesterday").await.json();
+    let first = &events["events"][0];
+    assert_eq!(first["name"], "screen_view");
+    assert!((first["devices"]["value"].as_f64().unwrap() - 400.0).abs() < 300.0);
+    assert!((first["events"]["value"].as_f64().unwrap() - 3200.0).abs() < 1500.0);
+
+    let week = app.stats("activity?interval=week&period=2026-10-05..2026-10-05").await.json();
+    assert_eq!((&week["series"][0]["from"], &week["series"][0]["to"]), (&json!("2026-10-05"), &json!("2026-10-11")));
+}
+
+#[actix_web::test]
+async fn places_come_at_three_precisions_and_as_geojson() {
+    let app = with_a_sealed_day().await;
+    for (precision, astana) in [(3, "v94"), (4, "v94f"), (5, "v94fc")] {
+        let answer = app.stats(&format!("places?period=yesterday&precision={precision}")).await.json();
+        let first = &answer["cells"][0];
+        assert_eq!(first["cell"], astana);
+        assert!((first["per_day"].as_f64().unwrap() - 300.0).abs() < 150.0);
+        assert_eq!(answer["cells"].as_array().unwrap().len(), 2);
+        assert!((answer["region"]["device_days"].as_f64().unwrap() - 400.0).abs() < 400.0);
+    }
+    for path in ["places.geojson?period=yesterday", "places?period=yesterday"] {
+        let bearer = format!("Bearer {}", app.analyst_token);
+        let headers = [("Authorization", bearer.as_str()), ("Accept", "application/geo+json")];
+        let answer = app.get(&format!("/v1/stats/{path}"), &headers).await;
+        assert_eq!(answer.header("content-type"), Some("application/geo+json"));
+        let ring = &answer.json()["features"][0]["geometry"]["coordinates"][0];
+        assert_eq!(ring.as_array().unwrap().len(), 5);
+        assert_eq!(ring[0], ring[4]);
+    }
+}
+
+#[actix_web::test]
+async fn only_analysts_may_ask() {
+    let app = TestApp::start().await;
+    let app_key = format!("Bearer {}", app.app_key);
+    let operator = format!("Bearer {}", app.operator_token);
+    let analyst = format!("Bearer {}", app.analyst_token);
+    for question in ["/v1/stats/activity", "/v1/stats/events", "/v1/stats/places", "/v1/stats/places.geojson"] {
+        let mut refusals = Vec::new();
+        for token in ["Bearer tkr_00", &app_key, &operator] {
+            let answer = app.get(question, &[("Authorization", token)]).await;
+            assert_eq!(answer.status, 401);
+            refusals.push(answer.text);
+        }
+        refusals.push(app.get(question, &[]).await.text);
+        refusals.dedup();
+        assert_eq!(refusals.len(), 1, "every refusal is the same");
+        assert_eq!(app.get(question, &[("Authorization", &analyst)]).await.status, 200);
+    }
+    assert_eq!(app.get("/v1/ledger", &[("Authorization", &analyst)]).await.status, 401);
+    assert_eq!(app.get("/v1/ledger", &[("Authorization", &operator)]).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_wrong_question_lists_what_is_allowed() {
+    let app = TestApp::start().await;
+    let answer = app.stats("activity?period=490154203237518&colour=red&breakdown=device").await;
+    assert_eq!((answer.status, answer.code().as_str()), (422, "invalid_query"));
+    let problems = answer.json()["problems"].as_array().unwrap().len();
+    assert_eq!(problems, 3);
+    assert!(!answer.text.contains("490154203237518") && !answer.text.contains("colour"));
+}
+
+#[actix_web::test]
+async fn the_same_question_has_the_same_answer() {
+    let app = with_a_sealed_day().await;
+    let one = app.stats("activity?period=yesterday&breakdown=version").await.text;
+    let other = app.stats("activity?breakdown=version&period=yesterday").await.text;
+    assert_eq!(one, other);
+}
+
+#[actix_web::test]
+async fn open_days_are_not_answered() {
+    let app = TestApp::start().await;
+    for phone in 0..100 {
+        app.collect(report().from_phone(phone)).await;
+    }
+    app.drain().await;
+    let answer = app.stats("activity?period=2026-10-05..2026-10-05").await.json();
+    assert_eq!(answer["series"], json!([]));
+    assert_eq!(answer["fresh"]["missing_days"], json!(["2026-10-05"]));
+}
+
+#[actix_web::test]
+async fn the_ledger_accounts_for_every_event() {
+    let app = TestApp::start().await;
+    app.collect(report().times(3).with("/events/1", json!(5))).await;
+    app.drain().await;
+    let operator = format!("Bearer {}", app.operator_token);
+    let answer = app.get("/v1/ledger?period=2026-10-05..2026-10-05", &[("Authorization", &operator)]).await.json();
+    let day = &answer["days"][0];
+    assert_eq!((&day["received"], &day["stored"], &day["duplicate"]), (&json!(3), &json!(2), &json!(0)));
+    assert_eq!(day["refused"], json!({ "malformed_event": 1 }));
+    assert_eq!(answer["in_flight"]["records"], 0);
+}

@@ -1,0 +1,9 @@
+//! Integration tests: the whole collector, on the real engine, over real sockets.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod cli;
+mod crash;
+mod harness;
+mod http;
+mod privacy;
+mod seal;
