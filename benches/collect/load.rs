@@ -27,7 +27,7 @@ version = "2026-01"
 purposes = ["usage", "location"]
 
 [events.screen_view.props]
-screen = { enum = ["home", "search", "product", "cart", "orders", "profile"] }
+screen = { enum = ["home", "search", "product", "checkout", "order_history", "profile"] }
 cached = { boolean = true }
 duration_ms = { buckets = [100, 300, 1000, 3000] }
 source = { enum = ["icon", "push", "link", "widget"] }
@@ -35,7 +35,14 @@ items = { buckets = [1, 10, 50, 200] }
 dark = { boolean = true }
 "#;
 
-const SCREENS: [&str; 6] = ["home", "search", "product", "cart", "orders", "profile"];
+const SCREENS: [&str; 6] = [
+    "home",
+    "search",
+    "product",
+    "checkout",
+    "order_history",
+    "profile",
+];
 const SOURCES: [&str; 4] = ["icon", "push", "link", "widget"];
 const VERSIONS: [&str; 3] = ["3.3.0", "3.4.0", "3.4.1"];
 
@@ -147,7 +154,7 @@ pub(crate) fn body(rng: &mut SmallRng, events: usize) -> Vec<u8> {
         let comma = if event == 0 { "" } else { "," };
         body.push_str(&format!(
             concat!(
-                r#"{}{{"name":"screen_view","at":"{}","location":{{"lat":{:.5},"lon":{:.5}}},"#,
+                r#"{}{{"name":"screen_view","at":"{}","location":{{"lat":{:.7},"lon":{:.7}}},"#,
                 r#""props":{{"screen":"{}","cached":{},"duration_ms":{},"source":"{}","items":{},"dark":{}}}}}"#
             ),
             comma,
@@ -168,7 +175,7 @@ pub(crate) fn body(rng: &mut SmallRng, events: usize) -> Vec<u8> {
 
 fn time(ms: i64) -> String {
     Timestamp::from_millisecond(ms)
-        .map(|moment| format!("{moment:.0}"))
+        .map(|moment| format!("{:.0}", moment.display_with_offset(jiff::tz::offset(5))))
         .unwrap_or_default()
 }
 

@@ -116,6 +116,18 @@ struct Phase {
     load_s: f64,
 }
 
+impl Phase {
+    /// Events that were answered; at least one, to divide by.
+    fn events(&self, kind: Kind) -> f64 {
+        (self.outcome.requests * kind.events as u64).max(1) as f64
+    }
+
+    /// Processor time of an event up to its synced 202.
+    fn collection_ns(&self, kind: Kind) -> f64 {
+        self.spent.collection_ns() as f64 / self.events(kind)
+    }
+}
+
 fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == server::EMPTY_HANDLER) {
         return match server::serve_empty() {
@@ -276,8 +288,7 @@ fn measure_kind(
     let half = Pace::PerSecond(peak.outcome.per_second() / 2.0);
     let half = measure_phase(server, kind, &mut requests, half, times.phase, findings)?;
 
-    let events = (peak.outcome.requests * kind.events as u64).max(1) as f64;
-    let collect_ns = peak.spent.collection_ns() as f64 / events;
+    let collect_ns = peak.collection_ns(kind);
     let parse_budget_ns = 1.6 * floors.parse_ns + 300.0;
     let mut row = Row::new(format!("{name}: to the synced 202, at peak"), "event");
     row.per_second = Some(peak.outcome.per_second() * kind.events as f64);
@@ -314,7 +325,7 @@ fn measure_kind(
     findings.rows.push(row);
 
     let mut row = Row::new(format!("{name}: whole process, with the insert"), "event");
-    row.cpu_ns = Some(peak.spent.total_ns as f64 / events);
+    row.cpu_ns = Some(peak.spent.total_ns as f64 / peak.events(kind));
     findings.rows.push(row);
 
     let mut row = Row::new(format!("{name}: insert"), "row");
@@ -331,23 +342,25 @@ fn measure_kind(
     let most_ms = 4.0 * floors.sync_p99_ms + 2.0;
     let mut row = Row::new(format!("{name}: to the synced 202, at half of it"), "event");
     row.per_second = Some(half.outcome.per_second() * kind.events as f64);
-    row.cpu_ns =
-        Some(half.spent.collection_ns() as f64 / (half.outcome.requests * kind.events as u64).max(1) as f64);
+    row.cpu_ns = Some(half.collection_ns(kind));
     row.p50_ms = Some(half.outcome.percentile_ms(0.5));
     row.p99_ms = Some(p99_ms);
     row.to_floor = Some(p99_ms / floors.sync_p99_ms.max(1e-9));
     let words = format!("p99 at most 4 x sync + 2 = {most_ms:.2} ms");
     findings.rows.push(row.at_most(p99_ms, most_ms, words));
 
-    let mut threads: Vec<(String, f64)> = peak
-        .spent
-        .by_name
-        .iter()
-        .map(|(name, ns)| (name.clone(), *ns as f64 / events))
-        .filter(|(_, ns)| *ns >= 1.0)
-        .collect();
-    threads.sort_by(|a, b| b.1.total_cmp(&a.1));
-    findings.threads.push((name, threads));
+    for (phase, at) in [(&peak, "at peak"), (&half, "at half of it")] {
+        let events = phase.events(kind);
+        let mut threads: Vec<(String, f64)> = phase
+            .spent
+            .by_name
+            .iter()
+            .map(|(name, ns)| (name.clone(), *ns as f64 / events))
+            .filter(|(_, ns)| *ns >= 1.0)
+            .collect();
+        threads.sort_by(|a, b| b.1.total_cmp(&a.1));
+        findings.threads.push((format!("{name}, {at}"), threads));
+    }
     Ok(())
 }
 
