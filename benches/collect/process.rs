@@ -21,6 +21,8 @@ pub(crate) struct Spent {
 
 /// Threads that bring a request to its synced 202: those that serve HTTP, and the spool's writer.
 const COLLECTION: [&str; 2] = ["actix", "spool"];
+/// Threads of the engine that merge what was inserted, in the background.
+const MERGES: [&str; 2] = ["MergeMutate", "BgSchPool"];
 const ENDED: &str = "(ended)";
 
 impl Cpu {
@@ -82,16 +84,25 @@ impl Cpu {
 impl Spent {
     /// By the threads that bring requests to their synced 202.
     pub(crate) fn collection_ns(&self) -> u64 {
-        self.by_name
-            .iter()
-            .filter(|(name, _)| COLLECTION.iter().any(|prefix| name.starts_with(prefix)))
-            .map(|(_, ns)| ns)
-            .sum()
+        self.of(&COLLECTION)
     }
 
-    /// By all others: the loader and the engine.
+    /// By the engine's merges.
+    pub(crate) fn merge_ns(&self) -> u64 {
+        self.of(&MERGES)
+    }
+
+    /// By all others: the loader and the engine, merges too.
     pub(crate) fn insert_ns(&self) -> u64 {
         self.by_name.values().sum::<u64>() - self.collection_ns()
+    }
+
+    fn of(&self, prefixes: &[&str]) -> u64 {
+        let threads = self.by_name.iter();
+        threads
+            .filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+            .map(|(_, ns)| ns)
+            .sum()
     }
 }
 
