@@ -100,7 +100,10 @@ fn accounts(app: &App) -> Result<Finding, StoreError> {
         }
     }
     if wrong.is_empty() {
-        return Ok(Finding::well("ledger", format!("since {from}: received={received} stored={stored}, every event accounted for")));
+        return Ok(Finding::well(
+            "ledger",
+            format!("since {from}: received={received} stored={stored}: every event is accounted for"),
+        ));
     }
     Ok(Finding::ill("ledger", wrong.join("; ")))
 }

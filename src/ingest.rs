@@ -132,9 +132,8 @@ impl Ingest {
                 task.await.unwrap_or(Err(AppendError::Closed)).map_err(IngestError::from)
             }
             Step::Known(answer, record) => {
-                // The retry's line in the ledger. The client has its promise already and need not wait for the sync.
-                let spool = self.spool.clone();
-                actix_web::rt::spawn(async move { spool.append(record).await });
+                // The retry's line in the ledger. The client has its promise already, so that a failure costs the line only.
+                let _ = self.spool.append(record).await;
                 Ok(answer)
             }
             Step::Wait(first) => first.await.ok().flatten().ok_or(IngestError::Spool(AppendError::Sync)),

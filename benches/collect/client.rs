@@ -68,9 +68,7 @@ impl Outcome {
 /// The value below which a share of sorted values lies.
 pub(crate) fn percentile(sorted: &[u64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
-    sorted
-        .get((last as f64 * share).round() as usize)
-        .map_or(0.0, |value| *value as f64)
+    sorted.get((last as f64 * share).round() as usize).map_or(0.0, |value| *value as f64)
 }
 
 /// Sends `requests` for `time`. Each list of requests is one connection's own and goes round.
@@ -111,11 +109,7 @@ pub(crate) fn run(
             })
             .collect();
         for thread in running {
-            outcome.merge(
-                thread
-                    .join()
-                    .map_err(|_| io::Error::other("a client thread failed"))??,
-            );
+            outcome.merge(thread.join().map_err(|_| io::Error::other("a client thread failed"))??);
         }
         Ok::<(), io::Error>(())
     })?;
@@ -162,9 +156,8 @@ impl<'a> Drive<'a> {
     fn run(mut self) -> io::Result<Outcome> {
         loop {
             let next = self.start_due()?;
-            let busy: Vec<usize> = (0..self.connections.len())
-                .filter(|index| self.connections[*index].since.is_some())
-                .collect();
+            let busy: Vec<usize> =
+                (0..self.connections.len()).filter(|index| self.connections[*index].since.is_some()).collect();
             if busy.is_empty() && next.is_none() {
                 self.outcome.took = self.began.elapsed();
                 return Ok(self.outcome);
@@ -205,26 +198,14 @@ impl<'a> Drive<'a> {
             .iter()
             .map(|index| {
                 let connection = &self.connections[*index];
-                let flags = if connection.is_sent() {
-                    PollFlags::IN
-                } else {
-                    PollFlags::OUT
-                };
+                let flags = if connection.is_sent() { PollFlags::IN } else { PollFlags::OUT };
                 PollFd::new(&connection.stream, flags)
             })
             .collect();
         let wait = next.unwrap_or(Duration::from_secs(1));
-        let timeout = Timespec {
-            tv_sec: wait.as_secs() as i64,
-            tv_nsec: i64::from(wait.subsec_nanos()),
-        };
+        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
         poll(&mut fds, Some(&timeout))?;
-        Ok(fds
-            .iter()
-            .zip(busy)
-            .filter(|(fd, _)| !fd.revents().is_empty())
-            .map(|(_, index)| *index)
-            .collect())
+        Ok(fds.iter().zip(busy).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, index)| *index).collect())
     }
 
     fn advance(&mut self, index: usize) -> io::Result<()> {
@@ -284,10 +265,7 @@ impl<'a> Connection<'a> {
 
     fn send(&mut self) -> io::Result<()> {
         while !self.is_sent() {
-            match self
-                .stream
-                .write(&self.requests[self.current].bytes()[self.sent..])
-            {
+            match self.stream.write(&self.requests[self.current].bytes()[self.sent..]) {
                 Ok(n) => self.sent += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // The answer, or its absence, is seen when reading.

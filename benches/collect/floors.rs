@@ -54,10 +54,7 @@ pub(crate) fn sync(folder: &Path, time: Duration) -> Result<(f64, f64)> {
     }
     std::fs::remove_file(&path)?;
     syncs_ns.sort_unstable();
-    Ok((
-        percentile(&syncs_ns, 0.5) / 1e6,
-        percentile(&syncs_ns, 0.99) / 1e6,
-    ))
+    Ok((percentile(&syncs_ns, 0.5) / 1e6, percentile(&syncs_ns, 0.99) / 1e6))
 }
 
 /// Time of the processor, not of the clock on the wall: others on the machine do not count.

@@ -35,14 +35,7 @@ items = { buckets = [1, 10, 50, 200] }
 dark = { boolean = true }
 "#;
 
-const SCREENS: [&str; 6] = [
-    "home",
-    "search",
-    "product",
-    "checkout",
-    "order_history",
-    "profile",
-];
+const SCREENS: [&str; 6] = ["home", "search", "product", "checkout", "order_history", "profile"];
 const SOURCES: [&str; 4] = ["icon", "push", "link", "widget"];
 const VERSIONS: [&str; 3] = ["3.3.0", "3.4.0", "3.4.1"];
 
@@ -190,9 +183,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     out.extend_from_slice(front);
     let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
     let mut compressed = vec![0; compressor.deflate_compress_bound(rest.len())];
-    let written = compressor
-        .deflate_compress(rest, &mut compressed)
-        .expect("the buffer has the bound's size");
+    let written = compressor.deflate_compress(rest, &mut compressed).expect("the buffer has the bound's size");
     out.extend_from_slice(&compressed[..written]);
     out.extend_from_slice(&libdeflater::crc32(body).to_le_bytes());
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());

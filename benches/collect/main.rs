@@ -82,22 +82,10 @@ impl Kind {
 }
 
 const KINDS: [Kind; 4] = [
-    Kind {
-        events: 100,
-        encoding: Encoding::Plain,
-    },
-    Kind {
-        events: 100,
-        encoding: Encoding::Gzip,
-    },
-    Kind {
-        events: 20,
-        encoding: Encoding::Plain,
-    },
-    Kind {
-        events: 1,
-        encoding: Encoding::Plain,
-    },
+    Kind { events: 100, encoding: Encoding::Plain },
+    Kind { events: 100, encoding: Encoding::Gzip },
+    Kind { events: 20, encoding: Encoding::Plain },
+    Kind { events: 1, encoding: Encoding::Plain },
 ];
 
 /// What is measured before the collector starts.
@@ -156,11 +144,7 @@ fn arguments() -> Result<Args> {
     let seconds = Duration::from_secs;
     let mut args = Args {
         json: false,
-        times: Times {
-            floor: seconds(3),
-            phase: seconds(10),
-            idle: seconds(10),
-        },
+        times: Times { floor: seconds(3), phase: seconds(10), idle: seconds(10) },
         folder: env!("CARGO_TARGET_TMPDIR").into(),
     };
     let mut given = std::env::args().skip(1);
@@ -171,11 +155,7 @@ fn arguments() -> Result<Args> {
             "--json" => args.json = true,
             "--short" => {
                 let short = Duration::from_millis(600);
-                args.times = Times {
-                    floor: short / 3,
-                    phase: short,
-                    idle: short * 2,
-                };
+                args.times = Times { floor: short / 3, phase: short, idle: short * 2 };
             }
             "--folder" => args.folder = given.next().context("--folder needs a folder")?.into(),
             other => anyhow::bail!("`{other}` is unknown"),
@@ -197,14 +177,7 @@ fn measure(args: &Args, findings: &mut Findings) -> Result<()> {
     let server = Server::collector(&folder.path().join("collector"))?;
     measure_idle(&server, &args.times, "idle, just started", findings)?;
     for (number, kind) in KINDS.into_iter().enumerate() {
-        measure_kind(
-            &server,
-            kind,
-            floors.empty_ns[number],
-            &floors,
-            &args.times,
-            findings,
-        )?;
+        measure_kind(&server, kind, floors.empty_ns[number], &floors, &args.times, findings)?;
     }
     measure_memory(&server, findings)?;
     measure_idle(&server, &args.times, "idle, after the load", findings)?;
@@ -213,10 +186,9 @@ fn measure(args: &Args, findings: &mut Findings) -> Result<()> {
     let mine_ns = Cpu::of(std::process::id())?.since(&mine_before).total_ns;
     let others_ns = (process::machine_ns() - machine_before).saturating_sub(served_ns + mine_ns);
     let others = others_ns as f64 / began.elapsed().as_nanos() as f64;
-    findings.machine.push((
-        "used by others and the kernel during the run".into(),
-        format!("{:.0} % of a core", others * 100.0),
-    ));
+    findings
+        .machine
+        .push(("used by others and the kernel during the run".into(), format!("{:.0} % of a core", others * 100.0)));
     server.stop()
 }
 
@@ -226,10 +198,9 @@ fn measure_floors(times: &Times, folder: &std::path::Path, findings: &mut Findin
     let mut rng = SmallRng::seed_from_u64(7);
     let bodies: Vec<Vec<u8>> = (0..200).map(|_| load::body(&mut rng, 100)).collect();
     let bytes: usize = bodies.iter().map(Vec::len).sum();
-    findings.machine.push((
-        "batch".into(),
-        format!("100 events, {} bytes", number(bytes as f64 / bodies.len() as f64)),
-    ));
+    findings
+        .machine
+        .push(("batch".into(), format!("100 events, {} bytes", number(bytes as f64 / bodies.len() as f64))));
     let parse_ns = floors::parse(&bodies, 100, times.floor)?;
     let mut row = Row::new("floor: check UTF-8 and parse, 100 events", "event");
     row.per_second = Some(1e9 / parse_ns);
@@ -243,10 +214,7 @@ fn measure_floors(times: &Times, folder: &std::path::Path, findings: &mut Findin
     findings.rows.push(row);
 
     let server = Server::empty()?;
-    let expected = Expected {
-        status: 204,
-        body: String::new(),
-    };
+    let expected = Expected { status: 204, body: String::new() };
     let mut empty_ns = [0.0; KINDS.len()];
     for (kind, cost) in KINDS.into_iter().zip(&mut empty_ns) {
         let mut requests = kind.requests("floor");
@@ -264,14 +232,7 @@ fn measure_floors(times: &Times, folder: &std::path::Path, findings: &mut Findin
     }
     let served_ns = Cpu::of(server.pid())?.since(&Cpu::none()).total_ns;
     server.stop()?;
-    Ok((
-        Floors {
-            parse_ns,
-            sync_p99_ms,
-            empty_ns,
-        },
-        served_ns,
-    ))
+    Ok((Floors { parse_ns, sync_p99_ms, empty_ns }, served_ns))
 }
 
 fn measure_kind(
@@ -382,10 +343,7 @@ fn measure_phase(
         Pace::PerSecond(rate) => format!("{}, {} requests a second", kind.name(), number(rate)),
     };
     progress(&what);
-    let expected = Expected {
-        status: 202,
-        body: format!(r#"{{"accepted":{},"refused":[]}}"#, kind.events),
-    };
+    let expected = Expected { status: 202, body: format!(r#"{{"accepted":{},"refused":[]}}"#, kind.events) };
     let counters: Counters = server.drained()?;
     let before = Cpu::of(server.pid())?;
     let outcome = client::run(server.address, requests, &expected, pace, time)?;
@@ -402,12 +360,7 @@ fn measure_phase(
             number(rows),
         ));
     }
-    Ok(Phase {
-        outcome,
-        spent,
-        rows,
-        load_s: after.load_s - counters.load_s,
-    })
+    Ok(Phase { outcome, spent, rows, load_s: after.load_s - counters.load_s })
 }
 
 fn measure_idle(server: &Server, times: &Times, what: &str, findings: &mut Findings) -> Result<()> {
@@ -421,15 +374,11 @@ fn measure_idle(server: &Server, times: &Times, what: &str, findings: &mut Findi
     let share = spent.by_name.values().sum::<u64>() as f64 / began.elapsed().as_nanos() as f64;
     let mut row = Row::new(what, "");
     row.value = Some(format!("{:.2} %", share * 100.0));
-    findings
-        .rows
-        .push(row.at_most(share, 0.01, "CPU under 1 % of a core".into()));
+    findings.rows.push(row.at_most(share, 0.01, "CPU under 1 % of a core".into()));
     let (now, _) = process::memory(server.pid())?;
     let mut row = Row::new(format!("{what}: memory"), "");
     row.value = Some(format!("{:.0} MiB", now as f64 / MIB));
-    findings
-        .rows
-        .push(row.at_most(now as f64, 400.0 * MIB, "under 400 MiB".into()));
+    findings.rows.push(row.at_most(now as f64, 400.0 * MIB, "under 400 MiB".into()));
     Ok(())
 }
 
@@ -437,9 +386,7 @@ fn measure_memory(server: &Server, findings: &mut Findings) -> Result<()> {
     let (_, most) = process::memory(server.pid())?;
     let mut row = Row::new("most memory under the load", "");
     row.value = Some(format!("{:.0} MiB", most as f64 / MIB));
-    findings
-        .rows
-        .push(row.at_most(most as f64, 1e9, "under 1 GB (954 MiB)".into()));
+    findings.rows.push(row.at_most(most as f64, 1e9, "under 1 GB (954 MiB)".into()));
     Ok(())
 }
 
@@ -448,16 +395,12 @@ fn check(outcome: &Outcome, what: &str, findings: &mut Findings) {
         findings.wrong.push(format!("{what}: nothing was answered"));
     }
     if outcome.unsent > 0 {
-        findings.wrong.push(format!(
-            "{what}: {} requests were never sent, so far behind was the server",
-            outcome.unsent
-        ));
+        findings
+            .wrong
+            .push(format!("{what}: {} requests were never sent, so far behind was the server", outcome.unsent));
     }
     for (answer, n) in outcome.wrong.iter().take(5) {
-        findings.wrong.push(format!(
-            "{what}: {n} of {} requests got: {answer}",
-            outcome.requests
-        ));
+        findings.wrong.push(format!("{what}: {n} of {} requests got: {answer}", outcome.requests));
     }
 }
 
@@ -465,9 +408,7 @@ fn describe(findings: &mut Findings) {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
-    let model = model
-        .and_then(|line| line.split_once(':'))
-        .map_or("unknown", |(_, name)| name.trim());
+    let model = model.and_then(|line| line.split_once(':')).map_or("unknown", |(_, name)| name.trim());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let entries = [
         ("processor", format!("{model}, {cores} cores")),
@@ -475,9 +416,7 @@ fn describe(findings: &mut Findings) {
         ("load before the run", read("/proc/loadavg").trim().to_owned()),
         ("connections", CONNECTIONS.to_string()),
     ];
-    findings
-        .machine
-        .extend(entries.map(|(what, value)| (what.to_owned(), value)));
+    findings.machine.extend(entries.map(|(what, value)| (what.to_owned(), value)));
 }
 
 /// On the error output, so that `--json` stays JSON.

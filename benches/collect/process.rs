@@ -44,26 +44,17 @@ impl Cpu {
             threads.insert(id, (group(name.trim()), ns));
         }
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        Ok(Cpu {
-            total_ns: ticks(&stat).unwrap_or_default() * tick_ns(),
-            threads,
-        })
+        Ok(Cpu { total_ns: ticks(&stat).unwrap_or_default() * tick_ns(), threads })
     }
 
     /// The moment before a process began.
     pub(crate) fn none() -> Cpu {
-        Cpu {
-            total_ns: 0,
-            threads: BTreeMap::new(),
-        }
+        Cpu { total_ns: 0, threads: BTreeMap::new() }
     }
 
     /// What was spent since `earlier`.
     pub(crate) fn since(&self, earlier: &Cpu) -> Spent {
-        let mut spent = Spent {
-            total_ns: self.total_ns.saturating_sub(earlier.total_ns),
-            by_name: BTreeMap::new(),
-        };
+        let mut spent = Spent { total_ns: self.total_ns.saturating_sub(earlier.total_ns), by_name: BTreeMap::new() };
         let mut living_ns = 0;
         for (id, (name, ns)) in &self.threads {
             let before = earlier.threads.get(id).map_or(0, |(_, ns)| *ns);
@@ -99,10 +90,7 @@ impl Spent {
 
     fn of(&self, prefixes: &[&str]) -> u64 {
         let threads = self.by_name.iter();
-        threads
-            .filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
-            .map(|(_, ns)| ns)
-            .sum()
+        threads.filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix))).map(|(_, ns)| ns).sum()
     }
 }
 
@@ -124,11 +112,7 @@ pub(crate) fn memory(pid: u32) -> io::Result<(u64, u64)> {
 pub(crate) fn machine_ns() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = stat.lines().next().unwrap_or_default();
-    let fields: Vec<u64> = line
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|field| field.parse().ok())
-        .collect();
+    let fields: Vec<u64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
     // user, nice, system, then idle and iowait, then irq, softirq, steal; guests are in user already.
     let busy: u64 = fields.iter().take(3).chain(fields.iter().skip(5).take(3)).sum();
     busy * tick_ns()
@@ -141,10 +125,7 @@ fn tick_ns() -> u64 {
 /// Nanoseconds from `schedstat` where the kernel keeps it, else ticks.
 fn thread_ns(folder: &std::path::Path) -> io::Result<u64> {
     if let Ok(text) = fs::read_to_string(folder.join("schedstat"))
-        && let Some(ns) = text
-            .split_whitespace()
-            .next()
-            .and_then(|field| field.parse().ok())
+        && let Some(ns) = text.split_whitespace().next().and_then(|field| field.parse().ok())
     {
         return Ok(ns);
     }
@@ -162,6 +143,5 @@ fn ticks(stat: &str) -> Option<u64> {
 }
 
 fn group(name: &str) -> String {
-    name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | ':' | '#' | ' '))
-        .to_owned()
+    name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | ':' | '#' | ' ')).to_owned()
 }

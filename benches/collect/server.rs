@@ -73,8 +73,7 @@ impl Server {
             .output()
             .context("`tuman init` cannot be run")?;
         ensure!(made.status.success(), "`tuman init` failed");
-        let tokens: Tokens =
-            serde_json::from_slice(&made.stdout).context("`tuman init --json` prints the tokens")?;
+        let tokens: Tokens = serde_json::from_slice(&made.stdout).context("`tuman init --json` prints the tokens")?;
         fs::write(folder.join("catalogue").join(format!("{APP}.toml")), CATALOGUE)?;
         let log = folder.join("server.log");
         let mut command = Command::new(PROGRAM);
@@ -108,10 +107,8 @@ impl Server {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no output")?;
         let mut lines = BufReader::new(stdout).lines();
-        let addresses = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| serde_json::from_str::<Addresses>(&line).ok());
+        let addresses =
+            lines.by_ref().map_while(Result::ok).find_map(|line| serde_json::from_str::<Addresses>(&line).ok());
         let Some(addresses) = addresses else {
             // It ended, or closed its output: nothing is left to wait for.
             let _ = child.kill();
@@ -120,12 +117,7 @@ impl Server {
         };
         // Read on, so that the server never waits for its output to be read.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Server {
-            child,
-            address: addresses.public,
-            internal: addresses.internal,
-            key: String::new(),
-        })
+        Ok(Server { child, address: addresses.public, internal: addresses.internal, key: String::new() })
     }
 
     /// Its process id.

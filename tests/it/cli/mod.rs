@@ -34,7 +34,8 @@ fn a_folder_is_made_served_sealed_and_asked() {
 
     assert_eq!(child.terminate(), Some(0));
     // The same commands work on a folder that no collector runs on.
-    let stats: Value = serde_json::from_slice(&on(folder, &["stats", "activity", "--period", "yesterday"]).stdout).unwrap();
+    let stats: Value =
+        serde_json::from_slice(&on(folder, &["stats", "activity", "--period", "yesterday"]).stdout).unwrap();
     assert_eq!(stats["fresh"]["sealed_through"], yesterday);
     let wrong = on(folder, &["stats", "activity", "--period", "someday"]);
     assert_eq!(wrong.status.code(), Some(1));
@@ -44,7 +45,8 @@ fn a_folder_is_made_served_sealed_and_asked() {
 #[test]
 fn a_wrong_configuration_names_every_problem_and_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("tuman.toml"), "[server]\nlisten = 5\n[privacy]\nzone = \"Mars\"\nmoon = 1\n").unwrap();
+    std::fs::write(folder.path().join("tuman.toml"), "[server]\nlisten = 5\n[privacy]\nzone = \"Mars\"\nmoon = 1\n")
+        .unwrap();
     let output = on(folder.path(), &["serve"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2));

@@ -78,5 +78,8 @@ fn stored(folder: &std::path::Path) -> usize {
     let ledger = findings.iter().find(|finding| finding["what"] == "ledger").unwrap();
     assert_eq!(child.terminate(), Some(0));
     let detail = ledger["detail"].as_str().unwrap();
-    detail.split(' ').find_map(|word| word.strip_prefix("stored=")?.parse().ok()).unwrap_or_else(|| panic!("{detail}"))
+    detail
+        .split(' ')
+        .find_map(|word| word.strip_prefix("stored=")?.strip_suffix(':')?.parse().ok())
+        .unwrap_or_else(|| panic!("{detail}"))
 }

@@ -24,7 +24,8 @@ pub fn tuman() -> Command {
 impl Child {
     /// Makes a folder to serve; answers the tokens.
     pub fn init(folder: &Path) -> Value {
-        let output = tuman().args(["init", "--app", "kz.test.app", "--json", "--folder"]).arg(folder).output().unwrap();
+        let output =
+            tuman().args(["init", "--app", "kz.test.app", "--json", "--folder"]).arg(folder).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         std::fs::write(folder.join("catalogue/kz.test.app.toml"), include_str!("catalogue.toml")).unwrap();
         // In place of the sample: what the tests need to be different. Keys lie in the test's own folder.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tuman::store::{Engine, Options};
+use tuman::store::{Engine, Options, StoreError};
 
 /// The engine. Held weakly: it must be closed before the process ends.
 static ENGINE: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
@@ -15,7 +15,14 @@ pub fn shared() -> Arc<Engine> {
     if let Some(open) = engine.upgrade() {
         return open;
     }
-    let opened = Engine::open(&Options { connections: 4, ..Options::new(folder()) }).expect("the engine opens");
+    let options = Options { connections: 4, ..Options::new(folder()) };
+    let opened = loop {
+        match Engine::open(&options) {
+            // The last holder has let go of it, and it is being closed.
+            Err(StoreError::Locked { .. } | StoreError::NotStarted { .. }) => std::thread::yield_now(),
+            opened => break opened.expect("the engine opens"),
+        }
+    };
     *engine = Arc::downgrade(&opened);
     opened
 }

@@ -33,7 +33,8 @@ pub fn capture() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let filter = tracing_subscriber::EnvFilter::new("trace,h2=off");
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(Keep).init();
+        // Without the time: a second with its fraction looks like a coordinate.
+        tracing_subscriber::fmt().without_time().with_env_filter(filter).with_writer(Keep).init();
         tuman::metrics::recorder();
     });
 }

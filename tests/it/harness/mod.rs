@@ -21,10 +21,10 @@ use tuman::clock::ManualClock;
 use tuman::config::Config;
 use tuman::store::{EmbeddedStore, Store};
 
-pub use engine::folder as engine_folder;
 pub use child::{Child, log, on, post, tuman};
+pub use engine::folder as engine_folder;
 pub use logs::logged;
-pub use reports::{IMEI, Report, report};
+pub use reports::{Report, at, report};
 
 /// 2026-10-05T10:00:00+05:00, a Monday.
 pub const NOW_MS: i64 = 1_791_176_400_000;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{HOUR_MS, NOW_MS};
 
-pub const IMEI: &str = "490154203237518";
+const IMEI: &str = "490154203237518";
 
 /// A report under construction.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub struct Report(Value);
 /// A report of one phone with one event, an hour before [`NOW_MS`].
 pub fn report() -> Report {
     Report(json!({
-        "report_id": Uuid::new_v4(),
+        "report_id": Uuid::new_v4().to_string(),
         "sent_at": at(NOW_MS),
         "consent": { "usage": true, "location": true, "policy": "2026-01" },
         "device": {
@@ -53,7 +53,7 @@ impl Report {
     /// Of another phone.
     pub fn from_phone(self, number: u64) -> Report {
         let id = Uuid::from_u64_pair(0x4000_8000 | number << 32, 0x8000_0000_0000_0000 | number);
-        self.with("/device/ids", json!([{ "kind": "install_id", "value": id }]))
+        self.with("/device/ids", json!([{ "kind": "install_id", "value": id.to_string() }]))
     }
 
     /// With its event `n` times.
@@ -69,11 +69,6 @@ impl Report {
             event["at"] = json!(at(ms - HOUR_MS));
         }
         self
-    }
-
-    /// The same events, another upload.
-    pub fn anew(self) -> Report {
-        self.with("/report_id", json!(Uuid::new_v4()))
     }
 
     pub fn json(&self) -> String {

@@ -132,7 +132,10 @@ async fn bad_input_of_each_kind_gets_its_code_and_no_echo() {
 async fn a_wrong_path_or_method_says_so() {
     let app = TestApp::start().await;
     let answer = app.get("/v1/collect", &[]).await;
-    assert_eq!((answer.status, answer.code().as_str(), answer.header("allow")), (405, "method_not_allowed", Some("POST")));
+    assert_eq!(
+        (answer.status, answer.code().as_str(), answer.header("allow")),
+        (405, "method_not_allowed", Some("POST"))
+    );
     let answer = app.get("/imei/490154203237518", &[]).await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
     assert!(!answer.text.contains("490154203237518"));

@@ -8,7 +8,11 @@ use crate::harness::{DAY_MS, NOW_MS, TestApp, report};
 pub async fn with_a_sealed_day() -> TestApp {
     let app = TestApp::start().await;
     for phone in 0..400 {
-        let place = if phone % 4 == 0 { json!({ "lat": 43.238, "lon": 76.945 }) } else { json!({ "lat": 51.128, "lon": 71.43 }) };
+        let place = if phone % 4 == 0 {
+            json!({ "lat": 43.238, "lon": 76.945 })
+        } else {
+            json!({ "lat": 51.128, "lon": 71.43 })
+        };
         let upload = report().from_phone(phone).with("/events/0/location", place).times(8);
         assert_eq!(app.collect(upload).await.status, 202);
     }
@@ -31,7 +35,8 @@ async fn a_sealed_day_is_answered_with_margins() {
     let margin = android["margin"].as_f64().unwrap();
     assert!((15.0..30.0).contains(&margin), "{margin}");
     assert!((android["devices"].as_f64().unwrap() - 400.0).abs() < 10.0 * margin);
-    let suppressed: u64 = answer["suppressed"].as_array().unwrap().iter().map(|entry| entry["values"].as_u64().unwrap()).sum();
+    let suppressed: u64 =
+        answer["suppressed"].as_array().unwrap().iter().map(|entry| entry["values"].as_u64().unwrap()).sum();
     assert!(suppressed > 5, "{answer}");
 
     let events = app.stats("events?period=yesterday").await.json();
@@ -52,7 +57,9 @@ async fn places_come_at_three_precisions_and_as_geojson() {
         let first = &answer["cells"][0];
         assert_eq!(first["cell"], astana);
         assert!((first["per_day"].as_f64().unwrap() - 300.0).abs() < 150.0);
-        assert_eq!(answer["cells"].as_array().unwrap().len(), 2);
+        // At three characters, noise alone lifts one of the region's 360 cells over the threshold on one day in ten.
+        let cells = answer["cells"].as_array().unwrap().len();
+        assert!(if precision == 3 { cells >= 2 } else { cells == 2 }, "{answer}");
         assert!((answer["region"]["device_days"].as_f64().unwrap() - 400.0).abs() < 400.0);
     }
     for path in ["places.geojson?period=yesterday", "places?period=yesterday"] {

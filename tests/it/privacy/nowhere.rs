@@ -139,7 +139,9 @@ fn everywhere(app: &TestApp, search: &AhoCorasick, needles: &[Vec<u8>], when: &s
 
 fn absent(search: &AhoCorasick, needles: &[Vec<u8>], hay: &[u8], place: &str) {
     if let Some(found) = search.find(hay) {
-        panic!("{place} holds {:?}", String::from_utf8_lossy(&needles[found.pattern().as_usize()]));
+        let around = &hay[found.start().saturating_sub(300)..hay.len().min(found.end() + 40)];
+        let (needle, around) = (&needles[found.pattern().as_usize()], String::from_utf8_lossy(around));
+        panic!("{place} holds {:?}: {around}", String::from_utf8_lossy(needle));
     }
 }
 
