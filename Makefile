@@ -46,7 +46,7 @@ tools:
 	@missing=0; \
 	need() { command -v "$$1" >/dev/null || { echo "missing: $$1. $$2" >&2; missing=1; }; }; \
 	need cargo "Install Rust 1.95 or later: https://rustup.rs"; \
-	need node "Install Node.js 18 or later: apt-get install nodejs"; \
+	need node "Install Node.js 20 or later: apt-get install nodejs"; \
 	need npm "Install npm: apt-get install npm"; \
 	need cc "Install a C compiler: apt-get install build-essential"; \
 	exit $$missing

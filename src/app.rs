@@ -110,6 +110,11 @@ impl App {
         };
         let grace_ms = config.privacy.grace.ms();
         let keyring = Arc::new(Keyring::open(&keys, &data.join("keys.jsonl"), zone.clone(), grace_ms)?);
+        let journals = Journals::open(&data.join("seal")).context("the seal journal")?;
+        for day in journals.days().context("the seal journal")? {
+            // Its noise is drawn: it takes no more events, although its key is still there.
+            keyring.shut(day, now_ms);
+        }
         let (spool, recovered) = Spool::open(
             Arc::new(RealFilesystem),
             &data.join("spool"),
@@ -158,7 +163,7 @@ impl App {
             region,
             zone: zone.clone(),
             clock: clock.clone(),
-            journals: Journals::open(&data.join("seal")).context("the seal journal")?,
+            journals,
             audit: Arc::new(Audit::open(store.clone())?),
             turn: tokio::sync::Mutex::new(()),
         });

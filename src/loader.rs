@@ -13,7 +13,7 @@ use tuman_privacy::encode::rows;
 
 use crate::clock::Clock;
 use crate::metrics::Metric;
-use crate::record;
+use crate::record::{self, RecordError};
 use crate::seen::Seen;
 use crate::spool::{ReadError, RemoveError, Segment, SegmentId, Spool};
 use crate::store::{Store, StoreError, Table};
@@ -36,6 +36,9 @@ pub enum LoadError {
     /// The spool could not remove it.
     #[error(transparent)]
     Remove(#[from] RemoveError),
+    /// A record cannot be read by this program.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The process is stopping.
     #[error("the loader has stopped")]
     Stopped,
@@ -100,7 +103,7 @@ impl Loader {
         let now_ms = self.clock.now_ms();
         for id in self.spool.sealed() {
             let segment = self.spool.read(id)?;
-            for (report, answer) in segment.records().filter_map(|bytes| record::read(bytes)?.answered) {
+            for (report, answer) in segment.records().filter_map(|bytes| record::read(bytes).ok()?.answered) {
                 self.seen.recover(report, answer, now_ms);
             }
         }
@@ -118,7 +121,7 @@ impl Loader {
             Err(ReadError::Unknown) => return Ok(()),
             other => other?,
         };
-        let contents = Contents::of(&segment);
+        let contents = Contents::of(&segment)?;
         if contents.corrupt > 0 {
             Metric::RecordsCorrupt.add(contents.corrupt);
             tracing::error!(segment = %id, records = contents.corrupt, "records failed their checksum and are set aside");
@@ -154,13 +157,18 @@ struct Contents {
 }
 
 impl Contents {
-    fn of(segment: &Segment) -> Contents {
+    fn of(segment: &Segment) -> Result<Contents, RecordError> {
         let mut contents = Contents { corrupt: segment.corrupt(), ..Contents::default() };
         let (mut usage, mut places) = (Vec::new(), Vec::new());
         for bytes in segment.records() {
-            let Some(record) = record::read(bytes) else {
-                contents.corrupt += 1;
-                continue;
+            let record = match record::read(bytes) {
+                Ok(record) => record,
+                Err(RecordError::Damaged) => {
+                    contents.corrupt += 1;
+                    continue;
+                }
+                // It was acknowledged: the segment waits for a program that can read it.
+                Err(RecordError::Version) => return Err(RecordError::Version),
             };
             usage.extend(rows(record.usage));
             places.extend(rows(record.places));
@@ -170,7 +178,7 @@ impl Contents {
         contents.rows = (usage.len() + places.len()) as u64;
         contents.usage = shuffled(usage);
         contents.places = shuffled(places);
-        contents
+        Ok(contents)
     }
 }
 

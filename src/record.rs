@@ -40,13 +40,30 @@ pub fn write(usage: &[u8], places: &[u8], ledger: &[u8], answered: Option<(Finge
     out
 }
 
-/// Reads a record; `None` where it is not one of this version.
-#[must_use]
-pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
-    let (version, rest) = bytes.split_first()?;
-    if *version != VERSION {
-        return None;
+/// Why bytes are not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Written by another version of this program, which can read it.
+    #[error("a record of another version: load it with the program that wrote it")]
+    Version,
+    /// Damaged.
+    #[error("a record is damaged")]
+    Damaged,
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// Where it is of another version, or damaged.
+pub fn read(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => sections(rest).ok_or(RecordError::Damaged),
+        Some(_) => Err(RecordError::Version),
+        None => Err(RecordError::Damaged),
     }
+}
+
+fn sections(rest: &[u8]) -> Option<Record<'_>> {
     let (usage, rest) = take(rest)?;
     let (places, rest) = take(rest)?;
     let (ledger, rest) = take(rest)?;

@@ -1,5 +1,6 @@
 //! `tuman serve`: runs the collector until it is told to stop.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +131,7 @@ pub(super) fn harden() {
 pub(super) fn log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).unwrap_or_default();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     // A second call (the demo's) finds the first one's subscriber, which is the same.
     let _ = match config.log.format {
         LogFormat::Text => subscriber.try_init(),

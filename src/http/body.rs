@@ -123,7 +123,7 @@ fn unzstd(body: &[u8], most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
 
 fn capped(decoder: impl Read, sent: usize, most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     // Grown by hand, so that no outgrown buffer is freed without being wiped.
-    let mut out = Zeroizing::new(vec![0; (sent * 8).clamp(4_096, most + 1)]);
+    let mut out = Zeroizing::new(vec![0; (sent * 8).max(4_096).min(most + 1)]);
     let mut decoder = decoder.take(most as u64 + 1);
     let mut written = 0;
     loop {

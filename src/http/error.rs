@@ -156,9 +156,11 @@ impl Code {
                 S::SERVICE_UNAVAILABLE,
                 "The collector could not write to its disk: try again later.",
             ),
-            Code::ShuttingDown => {
-                ("shutting_down", S::SERVICE_UNAVAILABLE, "The collector is stopping: try again later.")
-            }
+            Code::ShuttingDown => (
+                "shutting_down",
+                S::SERVICE_UNAVAILABLE,
+                "The collector is stopping, or has no open day: try again later.",
+            ),
             Code::StoreUnavailable => {
                 ("store_unavailable", S::SERVICE_UNAVAILABLE, "The store does not answer: try again later.")
             }
@@ -217,7 +219,7 @@ impl From<IngestError> for Problem {
             IngestError::UnknownApp => Code::Forbidden,
             IngestError::Key(error) => {
                 tracing::error!(%error, "no key for today: reports are not taken");
-                Code::Internal
+                Code::ShuttingDown
             }
             IngestError::Spool(AppendError::Full) => Code::SpoolFull,
             IngestError::Spool(AppendError::Overloaded) => Code::RateLimited,

@@ -127,21 +127,25 @@ impl Sealer {
         if self.zone.end_of(day) > now_ms {
             return Err(SealError::NotOver(date_of(day)));
         }
+        self.keyring.close(day, now_ms).await?;
         let journal = match self.journals.read(day)? {
-            Some(journal) => journal,
-            None => {
-                if self.is_sealed(day).await? {
-                    return Err(SealError::AlreadySealed(date_of(day)));
-                }
-                self.keyring.close(day, now_ms).await?;
-                match self.count(day).await {
-                    Ok(journal) => journal,
-                    Err(error) => {
-                        self.keyring.reopen(day, now_ms);
-                        return Err(error);
-                    }
-                }
+            // What was accepted for the day after the noise was drawn, before a crash, is not counted any more. Loaded
+            // now, it is dropped with the day's other rows.
+            Some(journal) => {
+                self.loader.drain().await?;
+                journal
             }
+            None if self.is_sealed(day).await? => {
+                self.clear(day).await?;
+                return Err(SealError::AlreadySealed(date_of(day)));
+            }
+            None => match self.count(day).await {
+                Ok(journal) => journal,
+                Err(error) => {
+                    self.keyring.reopen(day, now_ms);
+                    return Err(error);
+                }
+            },
         };
         let sealer = self.clone();
         let published = journal.clone();
@@ -215,6 +219,17 @@ impl Sealer {
             Statement::new("SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open");
         let rows: Vec<Row> = self.store.rows(&statement)?;
         Ok(rows.into_iter().map(|row| day_of(row.day)).collect())
+    }
+
+    /// Clears what may be left of a day that is sealed.
+    async fn clear(self: &Arc<Self>, day: Day) -> Result<(), SealError> {
+        self.loader.drain().await?;
+        let sealer = self.clone();
+        on_a_thread(move || {
+            sealer.store.drop_day(day.0)?;
+            Ok(sealer.keyring.destroy(day, sealer.clock.now_ms())?)
+        })
+        .await
     }
 
     /// Steps 1 to 3.

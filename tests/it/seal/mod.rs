@@ -179,3 +179,31 @@ async fn a_seal_that_fails_at_any_call_ends_in_one_published_result() {
     }
     panic!("the seal makes more than twenty calls");
 }
+
+#[actix_web::test]
+async fn a_day_whose_noise_is_drawn_takes_no_more_events_after_a_crash() {
+    let failing = failing::FailingStore::new();
+    let app = Setup::new().store(|store| failing.over(store)).start().await;
+    app.collect(report()).await;
+    app.drain().await;
+    // Over, and within its grace: the day would still take events.
+    app.clock.set(NOW_MS + 15 * HOUR_MS);
+    let day = app.app.zone.day(NOW_MS);
+    for calls in 0.. {
+        failing.fail_after(calls);
+        let sealed = app.app.sealer.seal(day).await;
+        failing.heal();
+        assert!(sealed.is_err(), "no call fell between the journal and the release");
+        if !app.app.sealer.journals.days().unwrap().is_empty() {
+            break;
+        }
+    }
+    let app = app.stop().await.start().await;
+    let late = report().with("/sent_at", json!(crate::harness::at(NOW_MS + 15 * HOUR_MS)));
+    assert_eq!(app.collect(late).await.json()["accepted"], 1);
+    app.drain().await;
+    assert_eq!(app.number("SELECT toInt64(count()) AS n FROM usage_open WHERE day = '2026-10-05'"), 1);
+    assert_eq!(app.number("SELECT toInt64(count()) AS n FROM usage_open WHERE day = '2026-10-06'"), 1);
+    app.app.sealer.seal(day).await.unwrap();
+    assert_eq!(app.number("SELECT toInt64(count()) AS n FROM usage_open WHERE day = '2026-10-05'"), 0);
+}
