@@ -24,11 +24,11 @@ pub(crate) fn encode(mut events: Vec<AnonymousEvent>, mut places: Vec<AnonymousP
     rows.usage.reserve(events.len() * 48);
     for event in &events {
         framed(&mut rows.usage, |out| usage_row(event, out));
-        count(&mut rows.counts, event.when.day).usage += 1;
+        count(&mut rows.counts, event.when.day, |count| count.usage += 1);
     }
     for place in &places {
         framed(&mut rows.places, |out| place_row(place, out));
-        count(&mut rows.counts, place.day).places += 1;
+        count(&mut rows.counts, place.day, |count| count.places += 1);
     }
     rows
 }
@@ -96,12 +96,13 @@ fn leb128(mut value: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn count(counts: &mut Vec<RowCount>, day: Day) -> &mut RowCount {
-    let index = counts.iter().position(|count| count.day == day).unwrap_or_else(|| {
-        counts.push(RowCount { day, usage: 0, places: 0 });
-        counts.len() - 1
-    });
-    &mut counts[index]
+fn count(counts: &mut Vec<RowCount>, day: Day, add: impl FnOnce(&mut RowCount)) {
+    if let Some(known) = counts.iter_mut().find(|count| count.day == day) {
+        return add(known);
+    }
+    let mut fresh = RowCount { day, usage: 0, places: 0 };
+    add(&mut fresh);
+    counts.push(fresh);
 }
 
 /// Fisher and Yates, with the multiply-shift of Lemire for the index; its bias of at most 500 / 2^32 hides nothing.

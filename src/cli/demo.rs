@@ -24,7 +24,7 @@ use crate::demo::fleet::Fleet;
 use crate::demo::history::History;
 use crate::demo::{APP, CATALOGUE, post};
 
-const SEED: u64 = 0x7475_6d61_6e;
+const SEED: u64 = 0x0074_756d_616e;
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {

@@ -36,7 +36,7 @@ impl Noise {
     ///
     /// # Errors
     /// Where the library refuses the scale or the system gives no randomness.
-    pub fn add(self, values: Vec<i64>) -> Result<Vec<i64>, NoiseError> {
+    pub fn blur(self, values: Vec<i64>) -> Result<Vec<i64>, NoiseError> {
         let wrong = |error: opendp::error::Error| NoiseError(error.variant.to_string());
         let domain = VectorDomain::new(AtomDomain::<i64>::default());
         let mechanism = make_laplace::<_, _, MaxDivergence>(domain, L1Distance::<i64>::default(), self.scale, None)
@@ -119,7 +119,7 @@ mod tests {
     fn margins_cover_what_is_drawn() {
         for n in [1_usize, 3, 12, 40] {
             let noise = Noise::new(1, 0.25);
-            let drawn = noise.add(vec![0; n * 20_000]).unwrap();
+            let drawn = noise.blur(vec![0; n * 20_000]).unwrap();
             let margin = margin(&[(u32::try_from(n).unwrap(), noise.scale())]);
             let covered = drawn.chunks(n).filter(|draws| (draws.iter().sum::<i64>().abs() as f64) <= margin).count();
             // 20,000 trials: the standard error is 0.15 %; the discreteness adds up to a percent at one draw.
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn noise_is_unbiased() {
-        let drawn = Noise::new(8, 0.3).add(vec![100; 40_000]).unwrap();
+        let drawn = Noise::new(8, 0.3).blur(vec![100; 40_000]).unwrap();
         let mean = drawn.iter().sum::<i64>() as f64 / drawn.len() as f64;
         // The standard error is 37.7 / 200.
         assert!((mean - 100.0).abs() < 1.0, "{mean}");

@@ -122,7 +122,7 @@ impl<K> Histogram<K> {
     pub fn seal(self, shares: impl Fn(&K) -> Vec<(&'static str, Vec<String>)>) -> Result<Sealed, NoiseError> {
         let noise = Noise::new(self.release.bound, self.release.epsilon);
         let (keys, counts): (Vec<K>, Vec<i64>) = self.cells.into_iter().unzip();
-        let noisy = noise.add(counts)?;
+        let noisy = noise.blur(counts)?;
         let mut sums: Vec<(&'static str, Vec<String>, i64, u32)> = Vec::new();
         let mut index = std::collections::HashMap::new();
         for (key, value) in keys.iter().zip(noisy) {

@@ -1,6 +1,7 @@
 //! The commands, as a person runs them.
 
 use serde_json::Value;
+use tuman::clock::{Clock, SystemClock, Zone, date_of};
 
 use crate::harness::{Child, on, post, report, tuman};
 
@@ -11,8 +12,8 @@ fn a_folder_is_made_served_sealed_and_asked() {
     let tokens = Child::init(folder);
     let key = tokens["app_key"].as_str().unwrap();
     let child = Child::serve(folder);
-    let now = jiff::Zoned::now();
-    assert_eq!(post(&child.public, key, &report().sent(now.timestamp().as_millisecond()).json()), Some(202));
+    let now_ms = SystemClock.now_ms();
+    assert_eq!(post(&child.public, key, &report().sent(now_ms).json()), Some(202));
 
     let doctor = on(folder, &["doctor"]);
     let text = String::from_utf8_lossy(&doctor.stdout).into_owned();
@@ -22,7 +23,7 @@ fn a_folder_is_made_served_sealed_and_asked() {
     assert_eq!(keys.as_array().unwrap().len(), 1);
 
     // Today is not over in Almaty: a day can be sealed from its midnight on.
-    let today = now.with_time_zone(jiff::tz::TimeZone::get("Asia/Almaty").unwrap()).date();
+    let today = date_of(Zone::named("Asia/Almaty").unwrap().day(now_ms));
     let refused = on(folder, &["seal", "--day", &today.to_string()]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("is not over"));

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tuman::clock::{Clock, SystemClock};
 
 use crate::harness::{Child, log, on, post, report};
 
@@ -17,7 +18,7 @@ fn what_was_answered_202_is_stored_exactly_once_through_kills() {
     let folder = folder.path();
     let tokens = Child::init(folder);
     let key = tokens["app_key"].as_str().unwrap().to_owned();
-    let now_ms = jiff::Zoned::now().timestamp().as_millisecond();
+    let now_ms = SystemClock.now_ms();
 
     let mut child = Child::serve(folder);
     let address = Arc::new(Mutex::new(child.public.clone()));
@@ -30,7 +31,7 @@ fn what_was_answered_202_is_stored_exactly_once_through_kills() {
                 let mut phone = client;
                 while !stop.load(Ordering::SeqCst) {
                     phone += THREADS;
-                    let upload = report().from_phone(phone).times(5).sent(now_ms).json();
+                    let upload = report().of_phone(phone).times(5).sent(now_ms).json();
                     // What got no answer is sent again, the same, until it gets one: as an SDK does.
                     loop {
                         let to = address.lock().unwrap().clone();

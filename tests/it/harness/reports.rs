@@ -51,7 +51,7 @@ impl Report {
     }
 
     /// Of another phone.
-    pub fn from_phone(self, number: u64) -> Report {
+    pub fn of_phone(self, number: u64) -> Report {
         let id = Uuid::from_u64_pair(0x4000_8000 | number << 32, 0x8000_0000_0000_0000 | number);
         self.with("/device/ids", json!([{ "kind": "install_id", "value": id.to_string() }]))
     }

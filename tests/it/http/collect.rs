@@ -90,7 +90,8 @@ async fn bad_input_of_each_kind_gets_its_code_and_no_echo() {
     let body = |report: crate::harness::Report| report.json().into_bytes();
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(100), "]".repeat(100)).into_bytes();
     let bomb = zstd::bulk::compress(&vec![b' '; 20 << 20], 3).unwrap();
-    let cases: Vec<(Vec<u8>, &[(&str, &str)], u16, &str)> = vec![
+    type Case = (Vec<u8>, &'static [(&'static str, &'static str)], u16, &'static str);
+    let cases: Vec<Case> = vec![
         (format!("{{\"iin\": {SECRET}").into_bytes(), &[], 400, "malformed_json"),
         (vec![0xff, 0xfe], &[], 400, "malformed_json"),
         (deep, &[], 400, "json_too_deep"),

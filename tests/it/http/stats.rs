@@ -13,7 +13,7 @@ pub async fn with_a_sealed_day() -> TestApp {
         } else {
             json!({ "lat": 51.128, "lon": 71.43 })
         };
-        let upload = report().from_phone(phone).with("/events/0/location", place).times(8);
+        let upload = report().of_phone(phone).with("/events/0/location", place).times(8);
         assert_eq!(app.collect(upload).await.status, 202);
     }
     app.clock.advance(DAY_MS);
@@ -117,7 +117,7 @@ async fn the_same_question_has_the_same_answer() {
 async fn open_days_are_not_answered() {
     let app = TestApp::start().await;
     for phone in 0..100 {
-        app.collect(report().from_phone(phone)).await;
+        app.collect(report().of_phone(phone)).await;
     }
     app.drain().await;
     let answer = app.stats("activity?period=2026-10-05..2026-10-05").await.json();

@@ -11,7 +11,7 @@ use crate::harness::{DAY_MS, HOUR_MS, NOW_MS, Setup, TestApp, report};
 async fn a_seal_leaves_releases_and_destroys_rows_and_key() {
     let app = TestApp::start().await;
     for phone in 0..60 {
-        app.collect(report().from_phone(phone)).await;
+        app.collect(report().of_phone(phone)).await;
     }
     app.clock.advance(DAY_MS);
     let day = app.app.zone.day(NOW_MS);
@@ -144,7 +144,7 @@ async fn a_seal_that_fails_at_any_call_ends_in_one_published_result() {
         let failing = failing::FailingStore::new();
         let app = Setup::new().store(|store| failing.over(store)).start().await;
         for phone in 0..40 {
-            app.collect(report().from_phone(phone)).await;
+            app.collect(report().of_phone(phone)).await;
         }
         app.drain().await;
         app.clock.advance(DAY_MS);
