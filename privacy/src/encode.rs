@@ -10,10 +10,10 @@ use rand_core::Rng;
 use crate::event::{AnonymousEvent, AnonymousPlace, RowCount, Rows};
 use crate::time::Day;
 
-/// Columns and types of `usage_open`, in the order of [`usage_row`].
+/// Columns and types of `usage_open`, in the order of the rows' bytes.
 pub const USAGE_STRUCTURE: &str = "day Date, hour UInt8, app UInt32, event UInt32, token UInt64, platform UInt8, os UInt8, version UInt32, class UInt8, language UInt8, flags UInt16, install_week_age UInt8, props Array(UInt32)";
 
-/// Columns and types of `places_open`, in the order of [`place_row`].
+/// Columns and types of `places_open`, in the order of the rows' bytes.
 pub const PLACES_STRUCTURE: &str = "day Date, app UInt32, token UInt64, cell String, n UInt32";
 
 /// Shuffles and encodes the rows of a report.

@@ -233,7 +233,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { filter: "info".into(), format: LogFormat::Text }
+        Log { filter: "info,actix_server=warn".into(), format: LogFormat::Text }
     }
 }
 

@@ -128,6 +128,7 @@ impl Sealer {
             return Err(SealError::NotOver(date_of(day)));
         }
         self.keyring.close(day, now_ms).await?;
+        tracing::debug!(day = %date_of(day), elapsed = ?began.elapsed(), "closed");
         let journal = match self.journals.read(day)? {
             // What was accepted for the day after the noise was drawn, before a crash, is not counted any more. Loaded
             // now, it is dropped with the day's other rows.
@@ -147,6 +148,7 @@ impl Sealer {
                 }
             },
         };
+        tracing::debug!(day = %date_of(day), elapsed = ?began.elapsed(), "counted");
         let sealer = self.clone();
         let published = journal.clone();
         on_a_thread(move || sealer.publish(day, &published)).await?;
@@ -235,6 +237,7 @@ impl Sealer {
     /// Steps 1 to 3.
     async fn count(self: &Arc<Self>, day: Day) -> Result<Journal, SealError> {
         self.loader.drain().await?;
+        tracing::debug!(day = %date_of(day), "drained");
         let sealer = self.clone();
         on_a_thread(move || {
             let mut salt = [0_u8; 16];

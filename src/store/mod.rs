@@ -132,12 +132,8 @@ impl Table {
     /// Its columns and their types, in the order of the rows' bytes.
     pub fn structure(self) -> &'static str {
         match self {
-            Table::UsageOpen => {
-                "day Date, hour UInt8, app UInt32, event UInt32, token UInt64, platform UInt8, os UInt8, \
-                 version UInt32, class UInt8, language UInt8, flags UInt16, install_week_age UInt8, \
-                 props Array(UInt32)"
-            }
-            Table::PlacesOpen => "day Date, app UInt32, token UInt64, cell String, n UInt32",
+            Table::UsageOpen => tuman_privacy::encode::USAGE_STRUCTURE,
+            Table::PlacesOpen => tuman_privacy::encode::PLACES_STRUCTURE,
             Table::Ledger => "day Date, app String, outcome String, n Int64",
             Table::Releases => {
                 "day Date, app String, release String, breakdown String, dims Array(String), value Int64, \
