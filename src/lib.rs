@@ -20,6 +20,7 @@ pub mod keys;
 pub mod ledger;
 pub mod loader;
 pub mod metrics;
+pub mod policy;
 pub mod record;
 pub mod rowbinary;
 pub mod seal;

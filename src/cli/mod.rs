@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod init;
 mod output;
+mod policy;
 mod serve;
 
 use std::path::PathBuf;
@@ -61,6 +62,11 @@ enum Command {
         after_help = "Example:\n  tuman keys --json\nKeys have random names; the keys themselves are never shown."
     )]
     Keys(commands::PlainArgs),
+    /// Print what is collected, how it is treated, under which clause, how long it lives
+    #[command(
+        after_help = "Examples:\n  tuman policy --lang kk\n  tuman policy --notice --lang ru\nA running collector shows the same at /privacy."
+    )]
+    Policy(policy::PolicyArgs),
     /// Look the collector over: spool, keys, store, ledger, seals
     #[command(
         after_help = "Example:\n  tuman doctor --config /srv/tuman/tuman.toml\nExit code 3 where something is not well."
@@ -104,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => commands::keys(&args),
         Command::Doctor(args) => commands::doctor(&args),
+        Command::Policy(args) => policy::run(&args),
     };
     done.unwrap_or_else(|error| {
         output::error(&error);

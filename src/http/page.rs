@@ -7,6 +7,7 @@
 
 mod chart;
 mod empty;
+mod inventory;
 mod language;
 mod layout;
 mod map;
@@ -52,6 +53,8 @@ static STYLE_TAG: LazyLock<String> = LazyLock::new(|| hex::encode(&Sha256::diges
 /// What a reader chose, in the query: language, app, size of cells, and the cell to stay in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Choice {
+    /// The page: `/` or `/privacy`.
+    path: &'static str,
     language: Language,
     app: Option<String>,
     precision: u8,
@@ -93,6 +96,12 @@ pub(super) async fn sign_in(request: HttpRequest, body: Body, app: Data<App>) ->
     }
 }
 
+/// `GET /privacy`: open to everyone.
+pub(super) async fn privacy(request: HttpRequest, app: Data<App>) -> HttpResponse {
+    let choice = Choice { path: "/privacy", ..Choice::of(&request) };
+    respond(&app, StatusCode::OK, &choice, &[], &inventory::inventory(choice.language))
+}
+
 /// `GET /page.css`.
 pub(super) async fn style(request: HttpRequest) -> HttpResponse {
     let tag = format!("\"{}\"", *STYLE_TAG);
@@ -126,6 +135,7 @@ impl Choice {
         };
         let within = value("within").filter(|cell| is_cell(cell)).unwrap_or_default();
         Choice {
+            path: "/",
             language: value("lang").and_then(Language::of).unwrap_or_else(|| Language::negotiated(accepted)),
             app: value("app").map(str::to_owned).filter(|app| is_id(app)),
             precision,
@@ -135,7 +145,7 @@ impl Choice {
 
     /// Its address. Only what was checked is in it.
     fn link(&self) -> String {
-        let mut link = format!("/?lang={}", self.language.code());
+        let mut link = format!("{}?lang={}", self.path, self.language.code());
         if let Some(app) = &self.app {
             link.push_str("&app=");
             link.push_str(app);

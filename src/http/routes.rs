@@ -22,6 +22,7 @@ pub fn public(routes: &mut ServiceConfig) {
         .service(only("/v1/ledger", "GET").route(web::get().to(ledger::ledger)))
         // People
         .service(only("/", "GET, POST").route(web::get().to(page::page)).route(web::post().to(page::sign_in)))
+        .service(only("/privacy", "GET").route(web::get().to(page::privacy)))
         .service(only("/page.css", "GET").route(web::get().to(page::style)))
         .default_service(web::to(not_found));
 }

@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::Choice;
+use super::inventory;
 use super::language::Language;
 
 /// What stands around the content.
@@ -56,7 +57,10 @@ pub(super) fn document(frame: &Frame<'_>, content: &Markup) -> Markup {
                 @if frame.simulated { p class="notice" role="note" { (texts.simulated) } }
                 @if frame.apps.len() > 1 { (apps(frame)) }
                 main id="content" tabindex="-1" { (content) }
-                footer { p { (texts.footer) } }
+                footer {
+                    p { (texts.footer) }
+                    p { a href={ "/privacy?lang=" (language.code()) } { (inventory::heading(language)) } }
+                }
             }
         }
     }

@@ -22,3 +22,15 @@ fn every_metric_has_a_name_of_its_own() {
     assert_eq!(names.len(), tuman::metrics::Metric::ALL.len());
     assert!(names.iter().all(|name| name.starts_with("tuman_")));
 }
+
+#[actix_web::test]
+async fn the_inventory_is_open_to_everyone_in_three_languages() {
+    let app = TestApp::start().await;
+    for (language, word) in [("en", "hashed with a key"), ("ru", "хешируется с ключом"), ("kk", "кілтпен хэштеледі")]
+    {
+        let answer = app.get(&format!("/privacy?lang={language}"), &[]).await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.text.contains(word) && answer.text.contains("device.ids[].value"), "{language}");
+        assert!(answer.text.contains("/privacy?lang="), "the languages lead to this page");
+    }
+}
