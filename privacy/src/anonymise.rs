@@ -6,6 +6,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use rand_core::Rng;
 
@@ -113,7 +114,7 @@ pub fn anonymise(
 
     // 6. Every event on its own: name, time, place, properties.
     let mut tokens = Tokens { app: rules.catalogue.app(), identifier, days: arrival.open_days, known: Vec::new() };
-    let mut kept = Kept::default();
+    let mut kept = Kept::of(report, required.events.len());
     let mut refused = Vec::new();
     for (index, event) in (0_u32..).zip(required.events) {
         let context = EventContext { rules, arrival, arrived, clock_error_ms, granted, facets, version };
@@ -128,7 +129,8 @@ pub fn anonymise(
     // 8. Shuffled and encoded: no order, no report id, no time of arrival.
     let received = u32::try_from(required.events.len()).unwrap_or(u32::MAX);
     let accepted = received - u32::try_from(refused.len()).unwrap_or(received);
-    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows: encode(kept.events, kept.places, rng) })
+    let rows = encode(kept.events, &kept.properties, kept.places, rng);
+    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows })
 }
 
 struct Required<'r, 'a> {
@@ -204,10 +206,22 @@ impl Tokens<'_> {
     }
 }
 
-#[derive(Default)]
 struct Kept {
     events: Vec<AnonymousEvent>,
+    /// Codes of all events, one after the other.
+    properties: Vec<u32>,
     places: Vec<AnonymousPlace>,
+}
+
+impl Kept {
+    /// With room for all of a report.
+    fn of(report: &Report<'_>, events: usize) -> Kept {
+        Kept {
+            events: Vec::with_capacity(events),
+            properties: Vec::with_capacity(report.properties.len()),
+            places: Vec::new(),
+        }
+    }
 }
 
 struct EventContext<'a> {
@@ -258,6 +272,7 @@ fn take(
     if token.is_none() {
         notes.add(Note::NoToken, 1);
     }
+    let properties = properties(report, event, declared, &mut kept.properties, notes);
     kept.events.push(AnonymousEvent {
         when,
         app: context.rules.catalogue.app_code(),
@@ -267,7 +282,7 @@ fn take(
         version: context.version,
         flags: Flags(if late { Flags::LATE } else { 0 }),
         install_week_age: INSTALL_WEEK_UNKNOWN,
-        properties: properties(report, event, declared, notes),
+        properties,
     });
     Ok(())
 }
@@ -323,28 +338,32 @@ fn add_place(places: &mut Vec<AnonymousPlace>, place: AnonymousPlace) {
     }
 }
 
+/// Adds the codes of an event's properties to `codes`: sorted, each once. Answers where they are.
 fn properties(
     report: &Report<'_>,
     event: &Event<'_>,
     declared: &crate::catalogue::Event,
+    codes: &mut Vec<u32>,
     notes: &mut Notes,
-) -> Vec<u32> {
-    let reported = report.properties_of(event);
-    let mut codes = Vec::with_capacity(reported.len());
-    for (key, value) in reported {
-        let Some(property) = declared.property(key.as_str()) else {
+) -> Range<usize> {
+    let first = codes.len();
+    let mut likely = 0;
+    for (key, value) in report.properties_of(event) {
+        let Some((index, property)) = declared.property(key.as_str(), likely) else {
             notes.add(dropped(&[Some(key.as_str()), value.text()], Note::UndeclaredProperty), 1);
             continue;
         };
+        likely = index + 1;
         match property.code(value) {
+            // At most 64 to look through.
+            Some(code) if codes.iter().skip(first).any(|known| *known == code) => {}
             Some(code) => codes.push(code),
             None if value.is_absent() => {}
             None => notes.add(dropped(&[value.text()], Note::InvalidValue), 1),
         }
     }
-    codes.sort_unstable();
-    codes.dedup();
-    codes
+    codes.get_mut(first..).unwrap_or_default().sort_unstable();
+    first..codes.len()
 }
 
 /// The note for something dropped: personal data where a detector sees some, else `otherwise`.

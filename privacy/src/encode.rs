@@ -16,14 +16,21 @@ pub const USAGE_STRUCTURE: &str = "day Date, hour UInt8, app UInt32, event UInt3
 /// Columns and types of `places_open`, in the order of the rows' bytes.
 pub const PLACES_STRUCTURE: &str = "day Date, app UInt32, token UInt64, cell String, n UInt32";
 
-/// Shuffles and encodes the rows of a report.
-pub(crate) fn encode(mut events: Vec<AnonymousEvent>, mut places: Vec<AnonymousPlace>, rng: &mut impl Rng) -> Rows {
+/// Shuffles and encodes the rows of a report; `properties` are the codes of all events.
+pub(crate) fn encode(
+    mut events: Vec<AnonymousEvent>,
+    properties: &[u32],
+    mut places: Vec<AnonymousPlace>,
+    rng: &mut impl Rng,
+) -> Rows {
     shuffle(&mut events, rng);
     shuffle(&mut places, rng);
     let mut rows = Rows::default();
-    rows.usage.reserve(events.len() * 48);
+    rows.usage.reserve(events.len() * 32 + properties.len() * 4);
+    rows.places.reserve(places.len() * 32);
     for event in &events {
-        framed(&mut rows.usage, |out| usage_row(event, out));
+        let properties = properties.get(event.properties.clone()).unwrap_or_default();
+        framed(&mut rows.usage, |out| usage_row(event, properties, out));
         count(&mut rows.counts, event.when.day, |count| count.usage += 1);
     }
     for place in &places {
@@ -44,7 +51,7 @@ pub fn rows(framed: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn usage_row(event: &AnonymousEvent, out: &mut Vec<u8>) {
+fn usage_row(event: &AnonymousEvent, properties: &[u32], out: &mut Vec<u8>) {
     out.extend_from_slice(&event.when.day.0.to_le_bytes());
     out.push(event.when.hour);
     out.extend_from_slice(&event.app.to_le_bytes());
@@ -57,8 +64,8 @@ fn usage_row(event: &AnonymousEvent, out: &mut Vec<u8>) {
     out.push(event.facets.language);
     out.extend_from_slice(&event.flags.0.to_le_bytes());
     out.push(event.install_week_age);
-    leb128(event.properties.len(), out);
-    for code in &event.properties {
+    leb128(properties.len(), out);
+    for code in properties {
         out.extend_from_slice(&code.to_le_bytes());
     }
 }

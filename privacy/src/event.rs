@@ -3,6 +3,7 @@
 //! Guarantees: rows are built in this crate only, out of coarsened values; [`Rows`] holds them encoded and shuffled.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::place::Cell;
 use crate::time::{Day, LocalHour};
@@ -19,8 +20,8 @@ pub(crate) struct AnonymousEvent {
     pub(crate) version: u32,
     pub(crate) flags: Flags,
     pub(crate) install_week_age: u8,
-    /// Sorted, so that the order of the report is lost.
-    pub(crate) properties: Vec<u32>,
+    /// Where its codes are among those of all events. They are sorted, so that the order of the report is lost.
+    pub(crate) properties: Range<usize>,
 }
 
 /// How often a device was in a cell: a row of `places_open`.

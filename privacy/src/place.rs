@@ -67,7 +67,11 @@ impl Cell {
         }
         let point = Coord { x: lon.min(LAST_LONGITUDE), y: lat.min(LAST_LATITUDE) };
         let geohash = geohash::encode(point, FINEST).ok()?;
-        Cell::from_geohash(&geohash)
+        let mut characters = [0; 6];
+        for (to, from) in characters.iter_mut().zip(geohash.bytes()) {
+            *to = from;
+        }
+        Some(Cell { characters, length: u8::try_from(geohash.len()).ok()? })
     }
 
     fn cut(self, length: usize) -> Cell {

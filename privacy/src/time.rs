@@ -7,6 +7,9 @@ use alloc::vec::Vec;
 
 use jiff::Timestamp;
 
+/// From 1970-01-01 to 2000-01-01.
+const DAYS_UNTIL_2000: i64 = 10_957;
+
 /// A local day: days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(pub u16);
@@ -52,7 +55,59 @@ pub(crate) fn parse_ms(text: &str) -> Option<i64> {
     if text.len() > 40 {
         return None;
     }
-    text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+    parse_common_ms(text).or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond))
+}
+
+/// The form in which almost all times come: `2026-10-05T12:00:00Z`, with or without milliseconds, with `Z` or a
+/// numeric offset, in the years 2000 to 2099. `None` for everything else, which says nothing about whether it is a time.
+fn parse_common_ms(text: &str) -> Option<i64> {
+    let (moment, rest) = text.as_bytes().split_first_chunk::<19>()?;
+    let [b'2', b'0', y0, y1, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1] = *moment else {
+        return None;
+    };
+    let (ms, zone) = match *rest {
+        [b'.', f0, f1, f2, ref zone @ ..] => (number([f0, f1, f2])?, zone),
+        _ => (0, rest),
+    };
+    let offset_min = match *zone {
+        [b'Z'] => 0,
+        [b'+', h0, h1, b':', n0, n1] => below(24, [h0, h1])? * 60 + below(60, [n0, n1])?,
+        [b'-', h0, h1, b':', n0, n1] => -(below(24, [h0, h1])? * 60 + below(60, [n0, n1])?),
+        _ => return None,
+    };
+    let (year, month, day) = (number([y0, y1])?, number([m0, m1])?, number([d0, d1])?);
+    let is_leap = year % 4 == 0;
+    // Days of the year before the month, and the month's length.
+    let (before, length) = match month {
+        1 => (0, 31),
+        2 => (31, if is_leap { 29 } else { 28 }),
+        3 => (59, 31),
+        4 => (90, 30),
+        5 => (120, 31),
+        6 => (151, 30),
+        7 => (181, 31),
+        8 => (212, 31),
+        9 => (243, 30),
+        10 => (273, 31),
+        11 => (304, 30),
+        12 => (334, 31),
+        _ => return None,
+    };
+    if !(1..=length).contains(&day) {
+        return None;
+    }
+    let leap_day = i64::from(is_leap && month > 2);
+    let days = DAYS_UNTIL_2000 + year * 365 + (year + 3) / 4 + before + leap_day + day - 1;
+    let minutes = days * 1_440 + below(24, [h0, h1])? * 60 + below(60, [n0, n1])? - offset_min;
+    Some((minutes * 60 + below(60, [s0, s1])?) * 1_000 + ms)
+}
+
+fn below(end: i64, digits: [u8; 2]) -> Option<i64> {
+    number(digits).filter(|number| *number < end)
+}
+
+fn number<const N: usize>(digits: [u8; N]) -> Option<i64> {
+    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
 }
 
 /// ISO 8601 week of a day, as the Monday's number of weeks since the week of 1970-01-01.
@@ -78,6 +133,43 @@ pub(crate) fn parse_week(text: &str) -> Option<u16> {
 mod tests {
     use super::*;
     use alloc::vec;
+    use proptest::prelude::*;
+
+    fn agrees(text: &str) {
+        let known = text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
+        if let Some(ms) = parse_common_ms(text) {
+            assert_eq!(Some(ms), known, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_is_the_one_that_jiff_reads() {
+        for month in 0..=13 {
+            for day in 0..=32 {
+                for year in 1999..=2100 {
+                    let text = alloc::format!("{year}-{month:02}-{day:02}T23:59:59Z");
+                    agrees(&text);
+                    let is_day = text.parse::<Timestamp>().is_ok() && (2000..=2099).contains(&year);
+                    assert_eq!(parse_common_ms(&text).is_some(), is_day, "{text}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn common_times_are_what_jiff_reads(
+            text in "20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{3})?(Z|[+-][0-2][0-9]:[0-6][0-9])",
+        ) {
+            agrees(&text);
+        }
+
+        #[test]
+        fn other_times_are_left_to_jiff(text in "[12][09][0-9+]{2}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9/:]{2}[.,]?[0-9]{0,4}[Zz+-]?[0-9:]{0,6}") {
+            agrees(&text);
+            prop_assert_eq!(parse_ms(&text), text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond));
+        }
+    }
 
     #[test]
     fn hours_are_local() {

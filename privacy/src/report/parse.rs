@@ -14,7 +14,7 @@ use super::{
 
 /// Reads the document `text`.
 pub(super) fn parse(text: &str, max_events: usize) -> Result<Report<'_>, ReportError> {
-    let state = State { unknown: Cell::new(0), stop: Cell::new(None), max_events };
+    let state = State { unknown: Cell::new(0), stop: Cell::new(None), max_events, length: text.len() };
     let mut reader = ReportReader { state: &state, report: Report::default() };
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = Node(Object { state: &state, into: &mut reader }).deserialize(&mut json).and_then(|shape| {
@@ -36,9 +36,15 @@ struct State {
     unknown: Cell<u32>,
     stop: Cell<Option<ReportError>>,
     max_events: usize,
+    length: usize,
 }
 
 impl State {
+    /// About how many things of so many bytes the document holds: a guess that saves growing, bounded whatever comes.
+    fn room(&self, bytes: usize, per_event: usize) -> usize {
+        (self.length / bytes).min(self.max_events.min(1_000) * per_event)
+    }
+
     fn stop<E: serde::de::Error>(&self, why: ReportError) -> E {
         self.stop.set(Some(why));
         // The text never leaves this module: `parse` answers with `stop`.
@@ -297,8 +303,9 @@ impl<'de> Fields<'de> for ReportReader<'_, 'de> {
                 report.activity = reader.activity;
             }
             "events" => {
-                let mut events = Vec::new();
+                let mut events = Vec::with_capacity(state.room(160, 1));
                 report.properties.clear();
+                report.properties.reserve(state.room(32, 8));
                 let each = EventElements { state, events: &mut events, properties: &mut report.properties };
                 let is_array = map.next_value_seed(Node(Array { state, each }))?;
                 report.events = is_array.then_some(events);
