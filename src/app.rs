@@ -1,9 +1,9 @@
 //! Wiring: opens every part in its order, runs them, stops them in the reverse order.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +14,7 @@ use actix_web::{App as HttpApp, HttpServer};
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use rand::TryRng;
+use tokio::sync::Semaphore;
 use tuman_privacy::place::{Cell, Region};
 use tuman_privacy::report_id::Fingerprinter;
 
@@ -24,13 +25,16 @@ use crate::clock::{Clock, Zone, date_of};
 use crate::config::Config;
 use crate::http::routes;
 use crate::ingest::{Ingest, Settings};
-use crate::keys::Keyring;
+use crate::keys::{Keyring, write_secret};
 use crate::loader::Loader;
 use crate::seal::Sealer;
 use crate::seal::journal::Journals;
 use crate::seen::Seen;
 use crate::spool::{self, RealFilesystem, Spool};
 use crate::store::{EmbeddedStore, Engine, Options, Store};
+
+/// Questions that are asked of the store at one time; it has three sessions.
+const QUESTIONS: usize = 2;
 
 /// All parts, open.
 pub struct App {
@@ -54,6 +58,10 @@ pub struct App {
     pub keyring: Arc<Keyring>,
     /// From open days to releases.
     pub sealer: Arc<Sealer>,
+    /// Questions at one time: one session of the store is always left to the loader and the sealer.
+    pub questions: Semaphore,
+    /// KiB of bodies that may be in memory at one time.
+    pub bodies: Semaphore,
     access: ArcSwap<Access>,
 }
 
@@ -101,6 +109,9 @@ impl App {
     pub fn open(config: Config, declared: Declared, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<App> {
         let data = &config.paths.data;
         fs::create_dir_all(data).with_context(|| format!("the data folder {} cannot be made", data.display()))?;
+        // Working data: for this user alone, also in a folder that was made with other hands.
+        fs::set_permissions(data, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("the data folder {} is not this user's own", data.display()))?;
         let zone = Zone::named(&config.privacy.zone).context("the time zone is unknown")?;
         let now_ms = clock.now_ms();
         let keys = if config.paths.keys.as_os_str().is_empty() {
@@ -127,7 +138,7 @@ impl App {
             },
             Arc::new(Instant::now),
         )?;
-        if recovered.records > 0 {
+        if recovered.records > 0 || recovered.torn_bytes > 0 {
             tracing::info!(
                 records = recovered.records,
                 corrupt = recovered.corrupt_records,
@@ -168,15 +179,33 @@ impl App {
             turn: tokio::sync::Mutex::new(()),
         });
         let access = ArcSwap::from_pointee(declared.access);
-        Ok(App { config, zone, clock, ingest, spool, seen, loader, store, keyring, sealer, access })
+        let questions = Semaphore::new(QUESTIONS);
+        let bodies = Semaphore::new((config.limits.bodies.bytes() >> 10) as usize);
+        Ok(App {
+            config,
+            zone,
+            clock,
+            ingest,
+            spool,
+            seen,
+            loader,
+            store,
+            keyring,
+            sealer,
+            questions,
+            bodies,
+            access,
+        })
     }
 
     /// Stops: what was accepted is on disk, and in the store where it answers in time.
-    pub async fn close(&self, loading: actix_web::rt::task::JoinHandle<()>) {
+    pub async fn close(&self, loading: Option<actix_web::rt::task::JoinHandle<()>>) {
         let spool = self.spool.clone();
         let _ = tokio::task::spawn_blocking(move || spool.close()).await;
         // The loader ends when it has loaded what is left; what it does not manage is loaded at the next start.
-        let _ = tokio::time::timeout(self.config.server.stop_timeout.duration(), loading).await;
+        if let Some(loading) = loading {
+            let _ = tokio::time::timeout(self.config.server.stop_timeout.duration(), loading).await;
+        }
     }
 
     /// The tokens in force.
@@ -284,9 +313,7 @@ fn fingerprinter(file: &Path) -> io::Result<Fingerprinter> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             rand::rngs::SysRng.try_fill_bytes(secret.as_mut_slice()).map_err(io::Error::other)?;
-            let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-            out.write_all(secret.as_slice())?;
-            out.sync_all()?;
+            write_secret(file, &secret)?;
         }
         Err(error) => return Err(error),
     }

@@ -13,6 +13,8 @@ use tuman_privacy::report::{Report, ReportError};
 use tuman_privacy::report_id::{Fingerprint, Fingerprinter};
 use tuman_privacy::time::Offsets;
 
+use zeroize::Zeroizing;
+
 use crate::answer::Answer;
 use crate::catalogue::Catalogues;
 use crate::clock::{Clock, Zone};
@@ -119,12 +121,19 @@ impl Ingest {
         self.catalogues.store(Arc::new(catalogues));
     }
 
-    /// Takes a report of `app`. The body is the caller's to wipe.
+    /// Takes a report of `app`. The body is wiped before anything is waited for.
     ///
     /// # Errors
     /// Where the report was not taken; nothing of it is kept then.
-    pub async fn take(self: &Arc<Self>, app: &str, body: &[u8], opted_out: bool) -> Result<Answer, IngestError> {
-        match self.prepare(app, body, opted_out)? {
+    pub async fn take(
+        self: &Arc<Self>,
+        app: &str,
+        body: Zeroizing<Vec<u8>>,
+        opted_out: bool,
+    ) -> Result<Answer, IngestError> {
+        let step = self.prepare(app, &body, opted_out);
+        drop(body);
+        match step? {
             Step::Append(prepared) => {
                 let ingest = self.clone();
                 // A task of its own: a client that hangs up must not stop what is half done.

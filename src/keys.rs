@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -87,6 +87,8 @@ struct State {
     tokenisers: BTreeMap<Day, Arc<Tokeniser>>,
     /// Days that take no more events, whatever their grace says.
     closed: Vec<Day>,
+    /// Every set of open days that may still be in use by a request.
+    published: Vec<Weak<OpenDays>>,
 }
 
 impl Keyring {
@@ -150,7 +152,7 @@ impl Keyring {
         let mut state = self.state();
         let today = self.zone.day(now_ms);
         self.ensure(&mut state, today, now_ms)?;
-        Ok(self.publish(&state, now_ms))
+        Ok(self.publish(&mut state, now_ms))
     }
 
     /// Takes a day off the open days and waits until no request uses it any more.
@@ -158,12 +160,9 @@ impl Keyring {
     /// # Errors
     /// Where a request still uses the day after thirty seconds.
     pub async fn close(&self, day: Day, now_ms: i64) -> Result<(), KeyError> {
-        let before = self.open.load_full();
         self.shut(day, now_ms);
-        let Some(before) = before else { return Ok(()) };
         for _ in 0..6_000 {
-            // This is the last holder: every request that saw the day open has been answered.
-            if Arc::strong_count(&before) == 1 {
+            if !self.is_in_use(day) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -177,14 +176,14 @@ impl Keyring {
         if !state.closed.contains(&day) {
             state.closed.push(day);
         }
-        self.publish(&state, now_ms);
+        self.publish(&mut state, now_ms);
     }
 
     /// Lets a closed day take events again, after a seal that could not begin.
     pub fn reopen(&self, day: Day, now_ms: i64) {
         let mut state = self.state();
         state.closed.retain(|closed| *closed != day);
-        self.publish(&state, now_ms);
+        self.publish(&mut state, now_ms);
     }
 
     /// Destroys a day's key and records it. A day without a key is recorded as destroyed too.
@@ -211,7 +210,7 @@ impl Keyring {
         if !state.closed.contains(&day) {
             state.closed.push(day);
         }
-        self.publish(&state, now_ms);
+        self.publish(&mut state, now_ms);
         self.erase(day)
     }
 
@@ -237,7 +236,14 @@ impl Keyring {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn publish(&self, state: &State, now_ms: i64) -> Arc<OpenDays> {
+    /// True while a request holds a set of open days that the day is in.
+    fn is_in_use(&self, day: Day) -> bool {
+        let mut state = self.state();
+        state.published.retain(|open| open.strong_count() > 0);
+        state.published.iter().filter_map(Weak::upgrade).any(|open| open.days.iter().any(|(known, _)| *known == day))
+    }
+
+    fn publish(&self, state: &mut State, now_ms: i64) -> Arc<OpenDays> {
         let today = self.zone.day(now_ms);
         let mut until_ms = self.zone.end_of(today);
         let mut days = Vec::new();
@@ -258,6 +264,8 @@ impl Keyring {
         }
         let open = Arc::new(OpenDays { days, until_ms, from_ms });
         self.open.store(Some(open.clone()));
+        state.published.retain(|known| known.strong_count() > 0);
+        state.published.push(Arc::downgrade(&open));
         open
     }
 
@@ -310,13 +318,7 @@ impl Keyring {
     }
 
     fn write_key(&self, day: Day, key: &[u8; 32]) -> Result<(), KeyError> {
-        let in_folder = |error| KeyError::Folder(self.folder.clone(), error);
-        let (file, fresh) = (self.key_file(day), self.folder.join("fresh"));
-        let mut out =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(in_folder)?;
-        out.write_all(key).and_then(|()| out.sync_all()).map_err(in_folder)?;
-        // Renamed when whole: a crash never leaves half a key under a day's name.
-        fs::rename(&fresh, &file).and_then(|()| sync_folder(&self.folder)).map_err(in_folder)
+        write_secret(&self.key_file(day), key).map_err(|error| KeyError::Folder(self.folder.clone(), error))
     }
 
     fn erase(&self, day: Day) -> Result<(), KeyError> {
@@ -348,8 +350,21 @@ impl Keyring {
         line.insert(0, b'\n');
         line.push(b'\n');
         let mut out = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.record).map_err(wrong)?;
-        out.write_all(&line).and_then(|()| out.sync_all()).map_err(wrong)
+        out.write_all(&line).and_then(|()| out.sync_all()).map_err(wrong)?;
+        // The record's own name too, which the first line made.
+        sync_folder(self.record.parent().unwrap_or(Path::new("."))).map_err(wrong)
     }
+}
+
+/// Writes a secret for this user alone; it is whole and on disk when this returns, or not there.
+pub(crate) fn write_secret(file: &Path, secret: &[u8; 32]) -> io::Result<()> {
+    let fresh = file.with_extension("fresh");
+    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    out.write_all(secret)?;
+    out.sync_all()?;
+    // Renamed when whole: a crash never leaves half a key under its name.
+    fs::rename(&fresh, file)?;
+    sync_folder(file.parent().unwrap_or(Path::new(".")))
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -432,9 +447,11 @@ mod tests {
         let next_day = NOON + 13 * HOUR_MS;
         let used = keyring.open_days(next_day).unwrap();
         let day = used.days[0].0;
-        let closing = keyring.close(day, next_day);
+        // Another request publishes a set without the day; the first one still holds it.
+        keyring.shut(day, next_day);
+        assert!(keyring.is_in_use(day));
         drop(used);
-        closing.await.unwrap();
+        keyring.close(day, next_day).await.unwrap();
         assert_eq!(open(&keyring, next_day), ["2026-10-06"]);
         keyring.reopen(day, next_day);
         assert_eq!(open(&keyring, next_day), ["2026-10-05", "2026-10-06"]);

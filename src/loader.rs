@@ -39,6 +39,12 @@ pub enum LoadError {
     /// A record cannot be read by this program.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// Loading it met a bug.
+    #[error("loading a segment panicked; the panic is in the log")]
+    Panicked,
+    /// What was appended is not loaded in time.
+    #[error("the store has not taken what was accepted within {0:?}: see the log of the loader")]
+    Waiting(Duration),
     /// The process is stopping.
     #[error("the loader has stopped")]
     Stopped,
@@ -85,8 +91,12 @@ impl Loader {
     /// Loads everything that was appended before this call.
     ///
     /// # Errors
-    /// Where the spool is closed before that.
-    pub async fn drain(&self) -> Result<(), LoadError> {
+    /// Where the spool is closed before that, or the store does not take it within `limit`.
+    pub async fn drain(&self, limit: Duration) -> Result<(), LoadError> {
+        tokio::time::timeout(limit, self.drained()).await.unwrap_or(Err(LoadError::Waiting(limit)))
+    }
+
+    async fn drained(&self) -> Result<(), LoadError> {
         let last = self.spool.rotate().await.map_err(|_| LoadError::Stopped)?;
         let mut loaded = self.loaded.subscribe();
         while self.spool.sealed().first().is_some_and(|oldest| *oldest <= last) {
@@ -112,7 +122,11 @@ impl Loader {
 
     async fn load_on_a_thread(self: &Arc<Self>, id: SegmentId) -> Result<(), LoadError> {
         let loader = self.clone();
-        tokio::task::spawn_blocking(move || loader.load(id)).await.map_err(|_| LoadError::Stopped)?
+        match tokio::task::spawn_blocking(move || loader.load(id)).await {
+            Ok(loaded) => loaded,
+            Err(error) if error.is_cancelled() => Err(LoadError::Stopped),
+            Err(_) => Err(LoadError::Panicked),
+        }
     }
 
     fn load(&self, id: SegmentId) -> Result<(), LoadError> {

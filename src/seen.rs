@@ -1,14 +1,16 @@
 //! Reports that were taken in the last 48 hours, and the answers they got.
 //!
 //! Guarantees: two uploads of one report, at the same time or 48 hours apart and across restarts, are one report and
-//! one answer. Memory is bounded: about 64 bytes per remembered report, at most `limits.remembered_reports` of them;
-//! beyond, the oldest hour is forgotten.
-//! On disk: one file per hour of arrival, answers one after the other as in the spool's records. An answer is in
-//! the spool until its segment is loaded, and here before that segment is removed.
+//! one answer. Memory is bounded: `limits.remembered_reports` times [`REPORT_BYTES`]; a report without refusals takes
+//! that much, one with refusals more. Beyond the bound the oldest is forgotten.
+//! On disk: one file per hour of arrival, in batches: length (u32) and CRC-32C (u32) of what follows, little-endian, then
+//! fingerprints and answers one after the other. An answer is in the spool until its segment is loaded, and here before
+//! that segment is removed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,21 +21,26 @@ use crate::answer::Answer;
 
 /// How long a report is remembered.
 pub const REMEMBERED_MS: i64 = 48 * HOUR_MS;
+/// What remembering a report without refusals takes, in bytes: its entry in the table, its place in the queue.
+pub const REPORT_BYTES: usize = 112;
+/// What each of its refusals takes.
+const REFUSAL_BYTES: usize = 8;
 const HOUR_MS: i64 = 3_600_000;
 
 /// The memory of taken reports.
 #[derive(Debug)]
 pub struct Seen {
     folder: PathBuf,
-    most: usize,
+    most_bytes: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     reports: HashMap<Fingerprint, Entry>,
-    /// Which reports arrived in which hour since 1970.
-    hours: BTreeMap<i64, Vec<Fingerprint>>,
+    /// Answered reports with the hour since 1970 in which they arrived, the first to be forgotten first.
+    queue: VecDeque<(i64, Fingerprint)>,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -61,26 +68,28 @@ impl Seen {
     /// Where the folder cannot be made or read.
     pub fn open(folder: &Path, most: usize, now_ms: i64) -> io::Result<Seen> {
         fs::create_dir_all(folder)?;
-        let seen = Seen { folder: folder.into(), most, state: Mutex::default() };
+        let most_bytes = most.saturating_mul(REPORT_BYTES);
+        let seen = Seen { folder: folder.into(), most_bytes, state: Mutex::default() };
         let oldest = hour(now_ms - REMEMBERED_MS);
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            let Some(hour) = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok())
-            else {
-                continue;
-            };
+        let mut files = seen.files()?;
+        files.sort();
+        for (hour, path) in files {
             if hour < oldest {
                 fs::remove_file(&path)?;
                 continue;
             }
             let bytes = fs::read(&path)?;
             let mut rest = bytes.as_slice();
-            while let Some((report, answer, tail)) = read_one(rest) {
-                seen.remember(report, answer, hour);
+            while let Some((batch, tail)) = read_batch(rest) {
+                let mut answers = batch;
+                while let Some((report, answer, tail)) = read_one(answers) {
+                    seen.remember(report, answer, hour);
+                    answers = tail;
+                }
                 rest = tail;
             }
             if !rest.is_empty() {
-                // A crash tore the last entry; its segment is still in the spool.
+                // A crash tore the last batch; its segment is still in the spool.
                 let whole = bytes.len() - rest.len();
                 OpenOptions::new().write(true).open(&path)?.set_len(whole as u64)?;
             }
@@ -109,10 +118,7 @@ impl Seen {
     pub fn settle(&self, report: Fingerprint, answer: Option<&Answer>, now_ms: i64) {
         let mut state = self.state();
         let entry = match answer {
-            Some(answer) => {
-                state.hours.entry(hour(now_ms)).or_default().push(report);
-                state.reports.insert(report, Entry::Answered(answer.clone()))
-            }
+            Some(answer) => state.insert(report, answer.clone(), hour(now_ms)),
             None => state.reports.remove(&report),
         };
         if let Some(Entry::Pending(waiting)) = entry {
@@ -121,7 +127,7 @@ impl Seen {
                 let _ = sender.send(answer.cloned());
             }
         }
-        forget_beyond(&mut state, self.most);
+        state.forget_beyond(self.most_bytes);
     }
 
     /// Remembers reports of a segment that is in the spool, at start.
@@ -137,17 +143,24 @@ impl Seen {
         if answers.is_empty() {
             return Ok(());
         }
-        let mut bytes = Vec::with_capacity(answers.len() * 24);
+        let mut bytes = vec![0; BATCH_HEAD];
         for (report, answer) in answers {
             bytes.extend_from_slice(&report.0);
             answer.write(&mut bytes);
         }
+        let length = u32::try_from(bytes.len() - BATCH_HEAD).map_err(io::Error::other)?;
+        let checksum = crc32c::crc32c(&bytes[BATCH_HEAD..]);
+        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        bytes[4..BATCH_HEAD].copy_from_slice(&checksum.to_le_bytes());
         let path = self.folder.join(format!("{}.seen", hour(now_ms)));
-        let is_new = !path.exists();
-        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-        file.write_all(&bytes)?;
-        file.sync_data()?;
-        if is_new {
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let before = file.metadata()?.len();
+        if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_data()) {
+            // What was half written would stand in the way of the next batch.
+            file.set_len(before)?;
+            return Err(error);
+        }
+        if before == 0 {
             File::open(&self.folder)?.sync_all()?;
         }
         Ok(())
@@ -161,14 +174,12 @@ impl Seen {
         let oldest = hour(now_ms - REMEMBERED_MS);
         {
             let mut state = self.state();
-            while state.hours.first_key_value().is_some_and(|(hour, _)| *hour < oldest) {
-                forget_oldest_hour(&mut state);
+            while state.queue.front().is_some_and(|(hour, _)| *hour < oldest) {
+                state.forget_oldest();
             }
         }
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let hour = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<i64>().ok());
-            if hour.is_some_and(|hour| hour < oldest) {
+        for (hour, path) in self.files()? {
+            if hour < oldest {
                 fs::remove_file(path)?;
             }
         }
@@ -177,22 +188,28 @@ impl Seen {
 
     /// How many reports are remembered.
     #[must_use]
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.state().reports.len()
     }
 
-    /// True where no report is remembered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     fn remember(&self, report: Fingerprint, answer: Answer, hour: i64) {
         let mut state = self.state();
-        if state.reports.insert(report, Entry::Answered(answer)).is_none() {
-            state.hours.entry(hour).or_default().push(report);
+        if !state.reports.contains_key(&report) {
+            state.insert(report, answer, hour);
         }
-        forget_beyond(&mut state, self.most);
+        state.forget_beyond(self.most_bytes);
+    }
+
+    /// The files and their hours.
+    fn files(&self) -> io::Result<Vec<(i64, PathBuf)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let hour = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            files.extend(hour.map(|hour| (hour, path)));
+        }
+        Ok(files)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -204,21 +221,39 @@ fn hour(ms: i64) -> i64 {
     ms.div_euclid(HOUR_MS)
 }
 
-fn forget_beyond(state: &mut State, most: usize) {
-    while state.reports.len() > most && state.hours.len() > 1 {
-        forget_oldest_hour(state);
+impl State {
+    fn insert(&mut self, report: Fingerprint, answer: Answer, hour: i64) -> Option<Entry> {
+        self.bytes += cost(&answer);
+        self.queue.push_back((hour, report));
+        self.reports.insert(report, Entry::Answered(answer))
+    }
+
+    fn forget_beyond(&mut self, most_bytes: usize) {
+        while self.bytes > most_bytes && !self.queue.is_empty() {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((_, report)) = self.queue.pop_front() else { return };
+        if let Some(Entry::Answered(answer)) = self.reports.remove(&report) {
+            self.bytes -= cost(&answer);
+        }
     }
 }
 
-fn forget_oldest_hour(state: &mut State) {
-    let Some((_, reports)) = state.hours.pop_first() else {
-        return;
-    };
-    for report in reports {
-        if matches!(state.reports.get(&report), Some(Entry::Answered(_))) {
-            state.reports.remove(&report);
-        }
-    }
+fn cost(answer: &Answer) -> usize {
+    REPORT_BYTES + answer.refused.len() * REFUSAL_BYTES
+}
+
+const BATCH_HEAD: usize = 8;
+
+/// A whole batch from the front of `bytes`; also what follows it.
+fn read_batch(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (checksum, rest) = rest.split_first_chunk::<4>()?;
+    let (batch, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    (crc32c::crc32c(batch) == u32::from_le_bytes(*checksum)).then_some((batch, rest))
 }
 
 fn read_one(bytes: &[u8]) -> Option<(Fingerprint, Answer, &[u8])> {
@@ -278,15 +313,34 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_hour_goes_where_there_are_too_many() {
+    fn the_oldest_reports_go_where_there_are_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let seen = Seen::open(folder.path(), 5, NOW).unwrap();
         for n in 0..10_u8 {
             let report = Fingerprint([n; 16]);
             seen.begin(report);
-            seen.settle(report, Some(&answer(1)), NOW + i64::from(n / 4) * HOUR_MS);
+            seen.settle(report, Some(&answer(1)), NOW);
         }
-        assert_eq!(seen.len(), 2);
+        assert_eq!(seen.len(), 5);
         assert!(matches!(seen.begin(Fingerprint([9; 16])), Known::Answered(_)));
+        // An answer with many refusals takes the place of several.
+        let many = vec![(0, tuman_privacy::refusal::Refusal::TooOld); 28];
+        seen.begin(Fingerprint([77; 16]));
+        seen.settle(Fingerprint([77; 16]), Some(&Answer { accepted: 0, refused: many }), NOW);
+        assert!(seen.len() <= 4);
+    }
+
+    #[test]
+    fn a_damaged_batch_is_no_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let seen = Seen::open(folder.path(), 10, NOW).unwrap();
+        seen.keep(&[(Fingerprint([1; 16]), answer(3))], NOW).unwrap();
+        seen.keep(&[(Fingerprint([2; 16]), answer(3))], NOW).unwrap();
+        let path = folder.path().join(format!("{}.seen", hour(NOW)));
+        let mut bytes = fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(Seen::open(folder.path(), 10, NOW).unwrap().len(), 1);
     }
 }

@@ -160,7 +160,7 @@ fn here(config: Config, request: Request) -> Result<Reply> {
         let app = Arc::new(App::open(config, declared, store, Arc::new(SystemClock))?);
         let loading = actix_web::rt::spawn(app.loader.clone().run());
         let reply = carry_out(request, &app).await;
-        app.close(loading).await;
+        app.close(Some(loading)).await;
         Ok(reply)
     })
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::init::{Tokens, make, write};
 use super::output;
-use super::serve::{harden, log, now_ms, serve};
+use super::serve::{log, now_ms, serve};
 use crate::app::{App, Declared};
 use crate::clock::timestamp;
 use crate::config::{Config, Layers, load};
@@ -63,7 +63,6 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let state_file = args.folder.join("demo.json");
     let state = read_or_make(args, &state_file)?;
     let config = configuration(args, &state)?;
-    harden();
     log(&config);
     let declared = Declared::read(&config)?;
     let store = App::open_store(&config)?;

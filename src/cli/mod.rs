@@ -102,6 +102,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 /// Runs the command line.
 #[must_use]
 pub fn run() -> ExitCode {
+    serve::harden();
     let done = match Cli::parse().command {
         Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(&args),

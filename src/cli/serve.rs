@@ -33,7 +33,6 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let flags = args.listen.iter().map(|listen| ("server.listen".to_owned(), format!("\"{listen}\"")));
     let config = args.config.load(flags.collect())?;
-    harden();
     log(&config);
     let declared = Declared::read(&config)?;
     let store = App::open_store(&config)?;
@@ -60,14 +59,18 @@ pub(super) async fn serve(
 ) -> Result<()> {
     metrics::recorder();
     let app = Arc::new(App::open(config, declared, store, Arc::new(SystemClock))?);
-    let loading = actix_web::rt::spawn(app.loader.clone().run());
+    let mut loading = actix_web::rt::spawn(app.loader.clone().run());
     let control = control::listen(&app.config.paths.data)?;
     let listeners = Listeners::bind(&Data::from(app.clone()))?;
     let handles = listeners.handles();
-    actix_web::rt::spawn(control::serve(control, app.clone()));
-    if app.config.seal.scheduled {
-        actix_web::rt::spawn(app.sealer.clone().run());
-    }
+    let mut commands = actix_web::rt::spawn(control::serve(control, app.clone()));
+    let sealer = app.config.seal.scheduled.then(|| app.sealer.clone());
+    let mut sealing = actix_web::rt::spawn(async move {
+        match sealer {
+            Some(sealer) => sealer.run().await,
+            None => std::future::pending().await,
+        }
+    });
     actix_web::rt::spawn(forget(app.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -79,27 +82,31 @@ pub(super) async fn serve(
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("collecting");
-    loop {
+    // A part that ends by itself has met a bug. What is accepted is safe; whoever started the process starts it anew.
+    let ended = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
+            _ = &mut loading => break Some("the loader"),
+            _ = &mut sealing => break Some("the sealer"),
+            _ = &mut commands => break Some("the control socket"),
             _ = hangup.recv() => match app.reload() {
                 Ok(()) => tracing::info!("catalogues and tokens were read anew"),
                 Err(error) => tracing::error!("the old catalogues and tokens stay: {error:#}"),
             },
         }
-    }
+    };
     tracing::info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let [stop_public, stop_internal] = handles;
     stop_public.stop(true).await;
     let _ = public.await;
-    app.close(loading).await;
+    app.close((ended != Some("the loader")).then_some(loading)).await;
     stop_internal.stop(false).await;
     // The control socket is of use to nobody now.
     let _ = std::fs::remove_file(control::socket(&app.config.paths.data));
     tracing::info!("stopped");
-    Ok(())
+    ended.map_or(Ok(()), |part| Err(anyhow::anyhow!("{part} ended by itself; why is in the log")))
 }
 
 /// Forgets reports after 48 hours.
@@ -114,8 +121,9 @@ async fn forget(app: Arc<App>) {
     }
 }
 
-/// No core dump: it would hold keys and identifiers.
+/// No core dump: it would hold keys and identifiers. And files for this user alone, whatever makes them.
 pub(super) fn harden() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         tracing::warn!(%error, "core dumps cannot be turned off");
@@ -131,7 +139,8 @@ pub(super) fn harden() {
 pub(super) fn log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).unwrap_or_default();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
+    // A line that cannot be written is lost: it must not take a thread with it.
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
     // A second call (the demo's) finds the first one's subscriber, which is the same.
     let _ = match config.log.format {
         LogFormat::Text => subscriber.try_init(),

@@ -195,8 +195,18 @@ fn check(config: &Config, problems: &mut Vec<Problem>) {
     if config.limits.events == 0 || config.limits.events > 10_000 {
         wrong("limits.events", "expected 1 to 10000");
     }
+    if config.limits.bodies < config.limits.body {
+        wrong("limits.bodies", "is smaller than limits.body: one report must fit");
+    }
     if config.spool.segment > config.spool.limit {
         wrong("spool.segment", "is larger than spool.limit: make it smaller, or the limit larger");
+    }
+    if tracing_subscriber::EnvFilter::try_new(&config.log.filter).is_err() {
+        wrong("log.filter", "expected a filter such as \"info\" or \"info,tuman=debug\"");
+    }
+    // An insert of one segment must be one block of the engine, or it is not atomic: at most a million rows of 31 bytes.
+    if config.spool.segment > super::ByteSize::mib(32) {
+        wrong("spool.segment", "expected at most \"32 MiB\"");
     }
     if config.store.memory < super::ByteSize::mib(200) {
         wrong("store.memory", "the engine needs at least \"200 MiB\"");

@@ -101,6 +101,8 @@ pub struct Limits {
     pub body: ByteSize,
     /// Body after decompression.
     pub decompressed: ByteSize,
+    /// Bodies in memory at one time, as sent; beyond, reports are answered 429.
+    pub bodies: ByteSize,
     /// Events in one report.
     pub events: usize,
     /// Reports whose ids are remembered, for 48 hours.
@@ -109,7 +111,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { body: ByteSize::mib(1), decompressed: ByteSize::mib(8), events: 500, remembered_reports: 4_000_000 }
+        Limits {
+            body: ByteSize::mib(1),
+            decompressed: ByteSize::mib(8),
+            bodies: ByteSize::mib(64),
+            events: 500,
+            remembered_reports: 4_000_000,
+        }
     }
 }
 
@@ -233,7 +241,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { filter: "info,actix_server=warn".into(), format: LogFormat::Text }
+        Log { filter: "info,actix_http=off,actix_server=warn".into(), format: LogFormat::Text }
     }
 }
 

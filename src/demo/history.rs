@@ -41,7 +41,7 @@ impl History<'_> {
         let app = Arc::new(App::open(self.config.clone(), declared, store, Arc::new(clock.clone()))?);
         let loading = actix_web::rt::spawn(app.loader.clone().run());
         let taken = self.fill(&app, &clock, each_day).await;
-        app.close(loading).await;
+        app.close(Some(loading)).await;
         taken
     }
 
@@ -78,7 +78,7 @@ async fn take_all(app: &Arc<App>, clock: &ManualClock, uploads: impl Iterator<It
         let mut upload = Box::pin(async move {
             clock.set(upload.sent_at.as_millisecond());
             debug_assert_eq!(clock.now_ms(), upload.sent_at.as_millisecond());
-            let answer = app.ingest.take(APP, &upload.body, upload.do_not_track).await?;
+            let answer = app.ingest.take(APP, upload.body.into(), upload.do_not_track).await?;
             anyhow::Ok(u64::from(answer.accepted))
         });
         match futures_util::poll!(&mut upload) {

@@ -51,7 +51,11 @@ impl Encoding {
 /// Where it is larger, or the client stops sending.
 pub async fn read(headers: &HeaderMap, mut payload: Payload, most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let mut body = Zeroizing::new(Vec::with_capacity(length.unwrap_or(0_usize).min(most)));
+    let length: usize = length.unwrap_or(0);
+    if length > most {
+        return Err(Code::BodyTooLarge.into());
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(length));
     while let Some(chunk) = payload.next().await {
         let chunk: Bytes = chunk.map_err(|_| Code::RequestTimeout)?;
         if body.len() + chunk.len() > most {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
@@ -39,20 +39,31 @@ async fn take(request: &HttpRequest, payload: Payload, app: &App) -> Result<Http
     let (id, encoding) = match checked {
         Ok(checked) => checked,
         Err(problem) => {
-            drain(payload, DRAINED).await;
+            // Not for longer than a body may take: the client has not shown that it may send any.
+            let _ = tokio::time::timeout(app.config.server.client_timeout.duration(), drain(payload, DRAINED)).await;
             return Err(problem);
         }
     };
     let limits = &app.config.limits;
-    let reading = read(request.headers(), payload, limits.body.bytes() as usize);
+    let most = limits.body.bytes() as usize;
+    let Ok(_room) = app.bodies.try_acquire_many(room(request.headers(), most)) else {
+        return Err(Code::RateLimited.into());
+    };
+    let reading = read(request.headers(), payload, most);
     let body = tokio::time::timeout(app.config.server.client_timeout.duration(), reading)
         .await
         .map_err(|_| Problem::from(Code::RequestTimeout))??;
     let began = Instant::now();
     let body = decode(body, encoding, limits.decompressed.bytes() as usize)?;
-    let answer = app.ingest.take(id, &body, opted_out(request.headers())).await?;
+    let answer = app.ingest.take(id, body, opted_out(request.headers())).await?;
     Metric::CollectSeconds.observe(began.elapsed());
     Ok(HttpResponse::Accepted().json(answer))
+}
+
+/// KiB of memory that a body may take: what its head says, or the most where it does not say.
+fn room(headers: &HeaderMap, most: usize) -> u32 {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    u32::try_from(length.unwrap_or(most).min(most).div_ceil(1 << 10)).unwrap_or(u32::MAX)
 }
 
 /// `Sec-GPC: 1` or `DNT: 1`.

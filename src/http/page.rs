@@ -79,7 +79,10 @@ pub(super) async fn page(request: HttpRequest, app: Data<App>) -> HttpResponse {
 pub(super) async fn sign_in(request: HttpRequest, body: Body, app: Data<App>) -> HttpResponse {
     let choice = Choice::of(&request);
     let mut payload: Payload = body.into_inner();
-    let form = UrlEncoded::<Form>::new(&request, &mut payload).limit(MOST_FORM_BYTES).await;
+    let reading = UrlEncoded::<Form>::new(&request, &mut payload).limit(MOST_FORM_BYTES);
+    let Ok(form) = tokio::time::timeout(app.config.server.client_timeout.duration(), reading).await else {
+        return actix_web::ResponseError::error_response(&Problem::from(Code::RequestTimeout));
+    };
     let mut form = match form {
         Ok(form) => form,
         Err(UrlencodedError::Overflow { .. }) => {

@@ -71,6 +71,7 @@ pub(super) async fn answer<T: Send + 'static>(
     app: &App,
     question: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
+    let Ok(_turn) = app.questions.acquire().await else { return Err(Code::ShuttingDown.into()) };
     let store = app.store.clone();
     let asked = actix_web::web::block(move || question(&*store)).await;
     Ok(asked.map_err(|_| Problem::from(Code::ShuttingDown))??)

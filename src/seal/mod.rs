@@ -20,7 +20,7 @@ pub mod release;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::TryRng;
 use serde::{Deserialize, Serialize};
@@ -39,12 +39,18 @@ use count::Count;
 use journal::{Journal, Journals};
 use release::Sealed;
 
+/// How long a seal waits until what was accepted is in the store.
+const DRAIN_LIMIT: Duration = Duration::from_secs(300);
+
 /// Why a day was not sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// The day is not over.
     #[error("the day {0} is not over: a day can be sealed from its midnight on")]
     NotOver(jiff::civil::Date),
+    /// The day never took an event.
+    #[error("the day {0} has no key and no rows: there is nothing to seal")]
+    NothingThere(jiff::civil::Date),
     /// The day was sealed before.
     #[error("the day {0} is sealed already; a sealed day never changes")]
     AlreadySealed(jiff::civil::Date),
@@ -127,26 +133,15 @@ impl Sealer {
         if self.zone.end_of(day) > now_ms {
             return Err(SealError::NotOver(date_of(day)));
         }
-        self.keyring.close(day, now_ms).await?;
-        tracing::debug!(day = %date_of(day), elapsed = ?began.elapsed(), "closed");
-        let journal = match self.journals.read(day)? {
-            // What was accepted for the day after the noise was drawn, before a crash, is not counted any more. Loaded
-            // now, it is dropped with the day's other rows.
-            Some(journal) => {
-                self.loader.drain().await?;
-                journal
-            }
-            None if self.is_sealed(day).await? => {
-                self.clear(day).await?;
-                return Err(SealError::AlreadySealed(date_of(day)));
-            }
-            None => match self.count(day).await {
-                Ok(journal) => journal,
-                Err(error) => {
+        let journal = match self.draw(day, now_ms).await {
+            Ok(journal) => journal,
+            Err(error) => {
+                // Where no noise is drawn, the day goes on as if nothing had been tried.
+                if matches!(self.journals.read(day), Ok(None)) && !matches!(error, SealError::AlreadySealed(_)) {
                     self.keyring.reopen(day, now_ms);
-                    return Err(error);
                 }
-            },
+                return Err(error);
+            }
         };
         tracing::debug!(day = %date_of(day), elapsed = ?began.elapsed(), "counted");
         let sealer = self.clone();
@@ -166,7 +161,7 @@ impl Sealer {
         let now_ms = self.clock.now_ms();
         let sealer = self.clone();
         // Also days whose key is lost, after the machine was restarted: their rows must go.
-        let with_rows = on_a_thread(move || sealer.days_with_rows()).await?;
+        let with_rows = on_a_thread(move || Ok(days_with_rows(&*sealer.store)?)).await?;
         for day in self.keyring.days().into_iter().chain(with_rows) {
             if now_ms >= self.keyring.grace_ends(day) {
                 due.insert(day);
@@ -212,20 +207,27 @@ impl Sealer {
         .await
     }
 
-    fn days_with_rows(&self) -> Result<Vec<Day>, SealError> {
-        #[derive(Deserialize)]
-        struct Row {
-            day: jiff::civil::Date,
+    /// Steps 1 to 3, or the journal that an interrupted seal left.
+    async fn draw(self: &Arc<Self>, day: Day, now_ms: i64) -> Result<Journal, SealError> {
+        self.keyring.close(day, now_ms).await?;
+        if let Some(journal) = self.journals.read(day)? {
+            // What was accepted for the day after the noise was drawn, before a crash, is not counted any more. Loaded
+            // now, it is dropped with the day's other rows.
+            self.loader.drain(DRAIN_LIMIT).await?;
+            return Ok(journal);
         }
-        let statement =
-            Statement::new("SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open");
-        let rows: Vec<Row> = self.store.rows(&statement)?;
-        Ok(rows.into_iter().map(|row| day_of(row.day)).collect())
+        if self.is_sealed(day).await? {
+            self.clear(day).await?;
+            return Err(SealError::AlreadySealed(date_of(day)));
+        }
+        self.loader.drain(DRAIN_LIMIT).await?;
+        tracing::debug!(day = %date_of(day), "drained");
+        self.count(day).await
     }
 
     /// Clears what may be left of a day that is sealed.
     async fn clear(self: &Arc<Self>, day: Day) -> Result<(), SealError> {
-        self.loader.drain().await?;
+        self.loader.drain(DRAIN_LIMIT).await?;
         let sealer = self.clone();
         on_a_thread(move || {
             sealer.store.drop_day(day.0)?;
@@ -234,12 +236,13 @@ impl Sealer {
         .await
     }
 
-    /// Steps 1 to 3.
+    /// Steps 2 and 3.
     async fn count(self: &Arc<Self>, day: Day) -> Result<Journal, SealError> {
-        self.loader.drain().await?;
-        tracing::debug!(day = %date_of(day), "drained");
         let sealer = self.clone();
         on_a_thread(move || {
+            if !sealer.keyring.days().contains(&day) && !days_with_rows(&*sealer.store)?.contains(&day) {
+                return Err(SealError::NothingThere(date_of(day)));
+            }
             let mut salt = [0_u8; 16];
             rand::rngs::SysRng.try_fill_bytes(&mut salt).map_err(|_| SealError::Randomness)?;
             let salt = u128::from_le_bytes(salt);
@@ -278,6 +281,21 @@ impl Sealer {
         self.journals.remove(day)?;
         Ok(())
     }
+}
+
+/// The days that have rows in the open tables.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn days_with_rows(store: &dyn Store) -> Result<Vec<Day>, StoreError> {
+    #[derive(Deserialize)]
+    struct Row {
+        day: jiff::civil::Date,
+    }
+    let statement =
+        Statement::new("SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open");
+    let rows: Vec<Row> = store.rows(&statement)?;
+    Ok(rows.into_iter().map(|row| day_of(row.day)).collect())
 }
 
 async fn on_a_thread<T: Send + 'static>(

@@ -166,7 +166,9 @@ impl CellValue {
     /// Devices of a day, on average over the days on which the cell was published.
     #[must_use]
     pub fn per_day(&self) -> i64 {
-        self.total.value / i64::from(self.total.days.max(1))
+        let days = i64::from(self.total.days.max(1));
+        // Rounded to the nearest, so that it stays unbiased below zero too.
+        (2 * self.total.value + days).div_euclid(2 * days)
     }
 
     fn properties(&self) -> Value {

@@ -198,7 +198,7 @@ impl TestApp {
 
     /// Everything that was accepted is in the store when this returns.
     pub async fn drain(&self) {
-        self.app.loader.drain().await.unwrap();
+        self.app.loader.drain(Duration::from_secs(60)).await.unwrap();
     }
 
     /// A number from the store.
@@ -230,7 +230,7 @@ impl TestApp {
         for handle in &self.handles {
             handle.stop(true).await;
         }
-        self.app.close(self.loading.take().unwrap()).await;
+        self.app.close(self.loading.take()).await;
         Setup {
             config: self.app.config.clone(),
             catalogue: include_str!("catalogue.toml").into(),
