@@ -24,7 +24,8 @@ impl Lines {
     /// The lines of a report.
     #[must_use]
     pub fn of(app: &str, report: &Anonymised) -> Lines {
-        let mut lines = Lines::default();
+        // Four lines in most reports.
+        let mut lines = Lines(RowBinary::with_room(4 * (app.len() + 24) + 64));
         lines.push(report.day, app, "received", report.received);
         lines.push(report.day, app, "stored", report.accepted);
         let mut reasons: Vec<&'static str> = report.refused.iter().map(|(_, reason)| reason.word()).collect();

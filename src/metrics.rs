@@ -56,6 +56,16 @@ enum Kind {
     Histogram,
 }
 
+/// A metric in the recorder: found by its name once, not whenever it is counted.
+enum Handle {
+    Counter(metrics::Counter),
+    Gauge(metrics::Gauge),
+    Histogram(metrics::Histogram),
+}
+
+/// In the order of [`Metric::ALL`].
+static HANDLES: OnceLock<Vec<Handle>> = OnceLock::new();
+
 impl Metric {
     /// All metrics.
     pub const ALL: [Metric; 19] = [
@@ -86,20 +96,30 @@ impl Metric {
         self.declaration().0
     }
 
-    /// Counts on.
+    /// Counts on. Before [`recorder`] is called, nothing is counted, set or observed.
     pub fn add(self, n: u64) {
-        metrics::counter!(self.name()).increment(n);
+        if let Some(Handle::Counter(counter)) = self.handle() {
+            counter.increment(n);
+        }
     }
 
     /// Sets a gauge.
     #[allow(clippy::cast_precision_loss)]
     pub fn set(self, value: u64) {
-        metrics::gauge!(self.name()).set(value as f64);
+        if let Some(Handle::Gauge(gauge)) = self.handle() {
+            gauge.set(value as f64);
+        }
     }
 
     /// Observes a duration.
     pub fn observe(self, duration: std::time::Duration) {
-        metrics::histogram!(self.name()).record(duration.as_secs_f64());
+        if let Some(Handle::Histogram(histogram)) = self.handle() {
+            histogram.record(duration.as_secs_f64());
+        }
+    }
+
+    fn handle(self) -> Option<&'static Handle> {
+        HANDLES.get()?.get(self as usize)
     }
 
     fn declaration(self) -> (&'static str, Kind, &'static str) {
@@ -141,15 +161,38 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
             let buckets =
                 [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
             let handle = PrometheusBuilder::new().set_buckets(&buckets).ok()?.install_recorder().ok()?;
-            for metric in Metric::ALL {
-                let (name, kind, what) = metric.declaration();
-                match kind {
-                    Kind::Counter => metrics::describe_counter!(name, what),
-                    Kind::Gauge => metrics::describe_gauge!(name, what),
-                    Kind::Histogram => metrics::describe_histogram!(name, what),
-                }
-            }
+            HANDLES.get_or_init(|| Metric::ALL.map(declare).into());
             Some(handle)
         })
         .as_ref()
+}
+
+fn declare(metric: Metric) -> Handle {
+    let (name, kind, what) = metric.declaration();
+    match kind {
+        Kind::Counter => {
+            metrics::describe_counter!(name, what);
+            Handle::Counter(metrics::counter!(name))
+        }
+        Kind::Gauge => {
+            metrics::describe_gauge!(name, what);
+            Handle::Gauge(metrics::gauge!(name))
+        }
+        Kind::Histogram => {
+            metrics::describe_histogram!(name, what);
+            Handle::Histogram(metrics::histogram!(name))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_stand_in_the_order_of_their_numbers() {
+        for (index, metric) in Metric::ALL.into_iter().enumerate() {
+            assert_eq!(metric as usize, index);
+        }
+    }
 }

@@ -5,6 +5,12 @@
 pub struct RowBinary(Vec<u8>);
 
 impl RowBinary {
+    /// No rows, and room for so many bytes.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> RowBinary {
+        RowBinary(Vec::with_capacity(bytes))
+    }
+
     /// The bytes so far.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
+use actix_web::http::header::{CONTENT_LENGTH, DNT, HeaderMap, HeaderName};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
@@ -15,6 +15,8 @@ use crate::metrics::Metric;
 
 /// A refused request's body up to this size is read to its end: closing the connection instead would cost more.
 const DRAINED: usize = 64 << 10;
+
+const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 
 /// Answers 202 once the report's rows are synced.
 pub(super) async fn collect(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
@@ -68,7 +70,5 @@ fn room(headers: &HeaderMap, most: usize) -> u32 {
 
 /// `Sec-GPC: 1` or `DNT: 1`.
 fn opted_out(headers: &HeaderMap) -> bool {
-    ["Sec-GPC", "DNT"]
-        .iter()
-        .any(|name| headers.get(*name).is_some_and(|value| value.as_bytes().trim_ascii() == b"1"))
+    [SEC_GPC, DNT].iter().any(|name| headers.get(name).is_some_and(|value| value.as_bytes().trim_ascii() == b"1"))
 }
