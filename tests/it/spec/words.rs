@@ -15,7 +15,7 @@ use super::{PROTOCOL, REFUSALS, blocks, errors, report_validator, table, words};
 use crate::harness::{TestApp, report};
 
 /// The words of a table, each once.
-fn each_once<'a>(words: Vec<&'a str>) -> BTreeSet<&'a str> {
+fn each_once(words: Vec<&str>) -> BTreeSet<&str> {
     let set: BTreeSet<&str> = words.iter().copied().collect();
     assert_eq!(set.len(), words.len(), "{words:?}");
     set
