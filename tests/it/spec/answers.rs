@@ -119,10 +119,27 @@ async fn the_ledger_and_the_rest_are_as_documented() {
         let answer = app.send("POST", &format!("{}/", app.url), &form, format!("token={token}").into_bytes()).await;
         document.check("POST", "/", &answer);
     }
+    document.check("GET", "/privacy", &app.get("/privacy", &[]).await);
     document.check("GET", "/page.css", &app.get("/page.css", &[]).await);
     for path in ["/healthz", "/readyz", "/metrics"] {
         let answer = app.send("GET", &format!("{}{path}", app.internal_url), &[], Vec::new()).await;
         document.check("GET", path, &answer);
+    }
+}
+
+#[actix_web::test]
+async fn what_is_open_where_the_page_is_public_is_as_documented() {
+    let document = OpenApi::read();
+    let mut setup = Setup::new();
+    setup.config.page.public = true;
+    let app = setup.start().await;
+    for operation in
+        document.operations().iter().filter(|operation| operation.method == "GET" && !operation.is_internal)
+    {
+        let answer = app.get(operation.path, &[]).await;
+        document.check("GET", operation.path, &answer);
+        let is_open = operation.value["security"].as_array().unwrap().contains(&json!({}));
+        assert_eq!(answer.status, if is_open { 200 } else { 401 }, "{}", operation.path);
     }
 }
 
