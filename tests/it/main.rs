@@ -7,3 +7,4 @@ mod harness;
 mod http;
 mod privacy;
 mod seal;
+mod spec;

@@ -1,3 +1,3 @@
 mod collect;
 mod internal;
-mod stats;
+pub mod stats;
