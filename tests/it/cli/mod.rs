@@ -6,7 +6,7 @@ use tuman::clock::{Clock, SystemClock, Zone, date_of};
 use crate::harness::{Child, on, post, report, tuman};
 
 #[test]
-fn a_folder_is_made_served_sealed_and_asked() {
+fn a_folder_is_made_served_and_asked() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let tokens = Child::init(folder);
@@ -28,16 +28,13 @@ fn a_folder_is_made_served_sealed_and_asked() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("is not over"));
     let yesterday = today.yesterday().unwrap().to_string();
-    let sealed = on(folder, &["seal", "--day", &yesterday, "--json"]);
-    assert!(sealed.status.success(), "{sealed:?}");
-    let again = on(folder, &["seal", "--day", &yesterday]);
-    assert!(String::from_utf8_lossy(&again.stderr).contains("sealed already"));
+    let refused = on(folder, &["seal", "--day", &yesterday]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("nothing to seal"), "{refused:?}");
 
     assert_eq!(child.terminate(), Some(0));
     // The same commands work on a folder that no collector runs on.
-    let stats: Value =
-        serde_json::from_slice(&on(folder, &["stats", "activity", "--period", "yesterday"]).stdout).unwrap();
-    assert_eq!(stats["fresh"]["sealed_through"], yesterday);
+    let stats: Value = serde_json::from_slice(&on(folder, &["stats", "activity"]).stdout).unwrap();
+    assert_eq!(stats["fresh"]["sealed_days"], 0);
     let wrong = on(folder, &["stats", "activity", "--period", "someday"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("last_30_days"));
@@ -75,4 +72,27 @@ fn every_command_has_help_with_an_example() {
         assert!(output.status.success() && text.contains("Example"), "{command}: {text}");
     }
     assert_eq!(tuman().arg("fly").output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn the_demo_runs_is_sealed_by_hand_and_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("demo");
+    let demo = Child::demo(&folder);
+    assert!(on(&folder, &["doctor"]).status.success());
+    let now_ms = SystemClock.now_ms();
+    let yesterday = date_of(Zone::named("Asia/Almaty").unwrap().day(now_ms)).yesterday().unwrap().to_string();
+    let sealed = on(&folder, &["seal", "--day", &yesterday, "--json"]);
+    let summary: Value = serde_json::from_slice(&sealed.stdout).unwrap_or_else(|_| panic!("{sealed:?}"));
+    assert_eq!(summary["day"], yesterday);
+    assert_eq!(summary["apps"][0]["releases"].as_array().unwrap().len(), 10);
+    let again = on(&folder, &["seal", "--day", &yesterday]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("sealed already"));
+    assert_eq!(demo.terminate(), Some(0));
+
+    let demo = Child::demo(&folder);
+    let stats: Value =
+        serde_json::from_slice(&on(&folder, &["stats", "activity", "--period", "yesterday"]).stdout).unwrap();
+    assert_eq!(stats["fresh"]["sealed_through"], yesterday);
+    assert_eq!(demo.terminate(), Some(0));
 }

@@ -36,17 +36,28 @@ impl Child {
 
     /// Starts it and waits until it listens.
     pub fn serve(folder: &Path) -> Child {
-        let mut process = tuman()
-            .args(["serve", "--json", "--config"])
-            .arg(folder.join("tuman.toml"))
-            .stdout(Stdio::piped())
-            .stderr(std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).unwrap())
-            .spawn()
-            .unwrap();
+        let mut command = tuman();
+        command.args(["serve", "--json", "--config"]).arg(folder.join("tuman.toml"));
+        Child::start(command, folder)
+    }
+
+    /// Starts a small demo and waits until it listens.
+    pub fn demo(folder: &Path) -> Child {
+        std::fs::create_dir_all(folder).unwrap();
+        let mut command = tuman();
+        command.args(["demo", "--json", "--phones", "300", "--days", "3", "--listen", "127.0.0.1:0"]);
+        command.args(["--listen-internal", "127.0.0.1:0", "--folder"]).arg(folder);
+        command.env("TUMAN_PATHS_KEYS", folder.join("keys"));
+        Child::start(command, folder)
+    }
+
+    fn start(mut command: Command, folder: &Path) -> Child {
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).unwrap();
+        let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let addresses: Value =
-            serde_json::from_str(&line).unwrap_or_else(|_| panic!("did not start: {}", log(folder)));
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("did not start: {}", self::log(folder)));
         Child { process, public: addresses["public"].as_str().unwrap().to_owned() }
     }
 
