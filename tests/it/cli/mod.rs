@@ -38,6 +38,11 @@ fn a_folder_is_made_served_sealed_and_asked() {
     let stats: Value =
         serde_json::from_slice(&on(folder, &["stats", "activity", "--period", "yesterday"]).stdout).unwrap();
     assert_eq!(stats["fresh"]["sealed_through"], yesterday);
+    let verified: Value = serde_json::from_slice(&on(folder, &["audit", "verify", "--json"]).stdout).unwrap();
+    assert_eq!((&verified["whole"], &verified["entries"]), (&Value::Bool(true), &Value::from(2)));
+    let list = on(folder, &["audit", "list"]);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(list.contains("started") && list.contains("day_sealed"), "{list}");
     let wrong = on(folder, &["stats", "activity", "--period", "someday"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("last_30_days"));
@@ -69,7 +74,7 @@ fn a_folder_in_use_is_refused() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["init", "serve", "demo", "seal", "stats", "keys", "doctor"] {
+    for command in ["init", "serve", "demo", "seal", "stats", "keys", "audit", "doctor"] {
         let output = tuman().args([command, "--help"]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("Example"), "{command}: {text}");

@@ -1,5 +1,5 @@
 mod cases;
 mod nowhere;
 mod panics;
-mod search;
 mod sealing;
+mod search;

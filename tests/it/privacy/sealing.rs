@@ -25,12 +25,14 @@ async fn case_16_an_event_after_the_grace_changes_no_sealed_byte() {
     let day = app.app.zone.day(NOW_MS);
     app.app.sealer.seal(day).await.unwrap();
     let sealed = |app: &TestApp| {
-        ["releases", "seals"].map(|table| app.rows(&format!("SELECT * FROM {table} WHERE day = '2026-10-05' ORDER BY ALL")))
+        ["releases", "seals"]
+            .map(|table| app.rows(&format!("SELECT * FROM {table} WHERE day = '2026-10-05' ORDER BY ALL")))
     };
     let (before, asked) = (sealed(&app), app.stats("activity?period=2026-10-05..2026-10-05").await.text);
     for phone in 0..60 {
         // Its event is of the sealed day, it arrives on the next.
-        let late = report().of_phone(phone).with("/sent_at", serde_json::json!(crate::harness::at(NOW_MS + 20 * HOUR_MS)));
+        let late =
+            report().of_phone(phone).with("/sent_at", serde_json::json!(crate::harness::at(NOW_MS + 20 * HOUR_MS)));
         assert_eq!(app.collect(late).await.json()["accepted"], 1);
     }
     app.drain().await;
@@ -62,7 +64,8 @@ fn case_17_a_seal_that_is_killed_ends_in_one_result_and_leaves_no_key_or_token()
     let sealed: Date = date_of(Zone::named("Etc/GMT+12").unwrap().day(now_ms));
     let key_file = folder.join(format!("keys/{sealed}.key"));
     let secrets = secrets(&std::fs::read(&key_file).unwrap());
-    let held = |folder: &Path| files(folder).iter().any(|file| secrets.finds(&std::fs::read(file).unwrap_or_default()));
+    let held =
+        |folder: &Path| files(folder).iter().any(|file| secrets.finds(&std::fs::read(file).unwrap_or_default()));
     assert!(held(folder), "the control: before the seal its key is there");
 
     settle_in(folder, "Etc/GMT-14");
