@@ -60,6 +60,7 @@ pub(super) async fn serve(
 ) -> Result<()> {
     metrics::recorder();
     let app = Arc::new(App::open(config, declared, store, Arc::new(SystemClock))?);
+    app.record_start()?;
     let loading = actix_web::rt::spawn(app.loader.clone().run());
     let control = control::listen(&app.config.paths.data)?;
     let listeners = Listeners::bind(&Data::from(app.clone()))?;
@@ -83,7 +84,7 @@ pub(super) async fn serve(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => match app.reload() {
+            _ = hangup.recv() => match reload(&app).await {
                 Ok(()) => tracing::info!("catalogues and tokens were read anew"),
                 Err(error) => tracing::error!("the old catalogues and tokens stay: {error:#}"),
             },
@@ -100,6 +101,11 @@ pub(super) async fn serve(
     let _ = std::fs::remove_file(control::socket(&app.config.paths.data));
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn reload(app: &Arc<App>) -> Result<()> {
+    let app = app.clone();
+    tokio::task::spawn_blocking(move || app.reload()).await?
 }
 
 /// Forgets reports after 48 hours.
