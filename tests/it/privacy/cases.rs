@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tuman_privacy::encode::rows;
 
 use super::search::Search;
-use crate::harness::{DAY_MS, HOUR_MS, NOW_MS, Report, TestApp, at, report};
+use crate::harness::{DAY_MS, HOUR_MS, NOW_MS, Report, Setup, TestApp, at, report};
 
 const IMEI: &str = "490154203237518";
 const IIN: &str = "990101300126";
@@ -331,7 +331,8 @@ async fn case_12_of_a_rare_model_only_its_class_is_kept() {
 
 #[actix_web::test]
 async fn case_13_events_of_one_report_share_no_id_order_or_insert_time() {
-    let app = TestApp::start().await;
+    let failing = crate::seal::failing::FailingStore::new();
+    let app = Setup::new().store(|store| failing.over(store)).start().await;
     let mut ids = Vec::new();
     for phone in 0..6 {
         let event = |minute: i64| json!({ "name": "app_open", "at": at(NOW_MS - minute * 60_000) });
@@ -342,16 +343,18 @@ async fn case_13_events_of_one_report_share_no_id_order_or_insert_time() {
         assert_eq!(app.collect(upload).await.json()["accepted"], 50);
     }
     // In the spool: the hours of a report are not in the report's order.
+    // The store is away, so that the segment stays until it was read.
+    failing.fail_after(0);
     let segment = app.app.spool.rotate().await.unwrap();
-    if let Ok(segment) = app.app.spool.read(segment) {
-        for bytes in segment.records() {
-            let record = tuman::record::read(bytes).unwrap();
-            let hours: Vec<u8> = rows(record.usage).map(|row| row[2]).collect();
-            assert_eq!(hours.len(), 50);
-            assert!(!hours.is_sorted(), "{hours:?}");
-            assert!(!hours.iter().rev().is_sorted(), "{hours:?}");
-        }
-    }
+    let segment = app.app.spool.read(segment).unwrap();
+    let hours = segment.records().map(|bytes| {
+        let record = tuman::record::read(bytes).unwrap();
+        rows(record.usage).map(|row| row[2]).collect::<Vec<u8>>()
+    });
+    let hours: Vec<Vec<u8>> = hours.collect();
+    assert_eq!(hours.iter().map(Vec::len).collect::<Vec<_>>(), [50; 6]);
+    assert!(!hours.iter().any(|hours| hours.is_sorted() || hours.iter().rev().is_sorted()), "{hours:?}");
+    failing.heal();
     let ids = Search::for_texts(ids.iter().map(String::as_str));
     ids.everywhere(&app, "spool").await;
     app.drain().await;
