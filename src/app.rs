@@ -1,5 +1,6 @@
 //! Wiring: opens every part in its order, runs them, stops them in the reverse order.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use actix_web::{App as HttpApp, HttpServer};
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use rand::TryRng;
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tuman_privacy::place::{Cell, Region};
 use tuman_privacy::report_id::Fingerprinter;
@@ -214,12 +216,29 @@ impl App {
         self.access.load_full()
     }
 
-    /// Reads catalogues and tokens anew. Where they are wrong, the old ones stay.
+    /// Records in the audit log that the collector starts: by which configuration and catalogues.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Where the store does not take it.
+    pub fn record_start(&self) -> Result<()> {
+        let configuration = hex::encode(Sha256::digest(serde_json::to_vec(&self.config)?));
+        let detail = serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "configuration": configuration,
+            "catalogues": digests(&self.ingest.catalogues()),
+        });
+        self.sealer.audit.append(self.clock.now_ms(), "started", &detail).context("the audit log")
+    }
+
+    /// Reads catalogues and tokens anew, and puts them in force when the audit log names them. Where they are wrong,
+    /// the old ones stay.
+    ///
+    /// # Errors
+    /// What is wrong with them, or that the store does not take the entry.
     pub fn reload(&self) -> Result<()> {
         let declared = Declared::read(&self.config)?;
+        let detail = serde_json::json!({ "catalogues": digests(&declared.catalogues) });
+        self.sealer.audit.append(self.clock.now_ms(), "reloaded", &detail).context("the audit log")?;
         self.ingest.reload(declared.catalogues);
         self.access.store(Arc::new(declared.access));
         Ok(())
@@ -295,6 +314,12 @@ impl Listeners {
     pub fn handles(&self) -> [ServerHandle; 2] {
         [self.servers[0].handle(), self.servers[1].handle()]
     }
+}
+
+/// Which version of each app's catalogue there is.
+fn digests(catalogues: &Catalogues) -> BTreeMap<String, String> {
+    let all = catalogues.all();
+    all.iter().map(|catalogue| (catalogue.declaration.app.clone(), catalogue.digest.clone())).collect()
 }
 
 fn region(config: &Config) -> Region {

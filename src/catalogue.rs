@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use sha2::{Digest, Sha256};
 use toml::Spanned;
 use tuman_privacy::catalogue::{Catalogue as AllowList, Declaration, EventDeclaration, Purposes};
 use tuman_privacy::device::PLATFORMS;
@@ -26,6 +27,8 @@ pub struct Catalogue {
     pub name: String,
     /// Platforms that releases tell apart; others are `other`.
     pub platforms: Vec<String>,
+    /// SHA-256 of its text, in hex: which version it is.
+    pub digest: String,
     /// What is declared, in plain words.
     pub declaration: Declaration,
     /// The boundary's form of it.
@@ -213,6 +216,7 @@ impl Catalogue {
             Ok(allow_list) if errors.is_empty() => Ok(Catalogue {
                 name: if form.app.name.is_empty() { declaration.app.clone() } else { form.app.name },
                 platforms: form.app.platforms.into_iter().map(Spanned::into_inner).collect(),
+                digest: hex::encode(Sha256::digest(text.as_bytes())),
                 declaration,
                 allow_list,
             }),

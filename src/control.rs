@@ -1,4 +1,4 @@
-//! The control socket: how `tuman seal`, `tuman keys` and `tuman doctor` reach a running collector.
+//! The control socket: how `tuman seal`, `tuman keys`, `tuman doctor` and others reach a running collector.
 //!
 //! A Unix socket in the data folder, which only its user can open: one JSON request per connection, one JSON reply.
 //! The engine serves one process at a time, so that a command about a folder in use is carried out by its owner.
@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use crate::app::App;
+use crate::audit::{self, Entry};
 use crate::clock::day_of;
 use crate::doctor::{self, Finding};
 use crate::keys::KeyRecord;
@@ -34,6 +35,8 @@ pub enum Request {
     },
     /// List the keys.
     Keys,
+    /// Read the audit log.
+    Audit,
     /// Look for what is wrong.
     Doctor,
     /// Ask a question on releases.
@@ -53,6 +56,8 @@ pub enum Reply {
     Sealed(Summary),
     /// All keys.
     Keys(Vec<KeyRecord>),
+    /// The entries of the audit log.
+    Audit(Vec<Entry>),
     /// What was looked at.
     Findings(Vec<Finding>),
     /// An answer.
@@ -140,8 +145,18 @@ pub async fn carry_out(request: Request, app: &Arc<App>) -> Reply {
             Err(error) => Reply::Failed(error.to_string()),
         },
         Request::Keys => Reply::Keys(app.keyring.records()),
+        Request::Audit => audit(app).await,
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
         Request::Stats { what, parameters } => stats(&what, parameters, app).await,
+    }
+}
+
+async fn audit(app: &Arc<App>) -> Reply {
+    let store = app.store.clone();
+    match tokio::task::spawn_blocking(move || audit::entries(&*store)).await {
+        Ok(Ok(entries)) => Reply::Audit(entries),
+        Ok(Err(error)) => Reply::Failed(error.to_string()),
+        Err(_) => Reply::Failed("the reading was interrupted".into()),
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::ToSpan;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::audit;
 use crate::clock::{date_of, day_of};
 use crate::ledger;
 use crate::store::{Statement, StoreError};
@@ -41,9 +42,13 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
     let app = app.clone();
     let of_store = tokio::task::spawn_blocking(move || {
         let mut findings = Vec::new();
-        for (what, examined) in
-            [("store", store(&app)), ("ledger", accounts(&app)), ("rows", rows(&app)), ("seals", seals(&app))]
-        {
+        for (what, examined) in [
+            ("store", store(&app)),
+            ("ledger", accounts(&app)),
+            ("rows", rows(&app)),
+            ("seals", seals(&app)),
+            ("audit", audit(&app)),
+        ] {
             findings.push(examined.unwrap_or_else(|error| Finding::ill(what, error.to_string())));
         }
         findings
@@ -148,6 +153,14 @@ fn seals(app: &App) -> Result<Finding, StoreError> {
     let sealed =
         closed.iter().max().map_or_else(|| "no day is sealed yet".to_owned(), |day| format!("sealed through {day}"));
     Ok(Finding::well("seals", sealed))
+}
+
+/// The chain of the audit log is whole.
+fn audit(app: &App) -> Result<Finding, StoreError> {
+    Ok(match audit::verify(&audit::entries(&*app.store)?) {
+        Ok(verified) => Finding::well("audit", format!("{} entries, their chain is whole", verified.entries)),
+        Err(broken) => Finding::ill("audit", format!("{broken}: keep the folder and look who can write to it")),
+    })
 }
 
 fn destroyed(app: &App) -> Vec<jiff::civil::Date> {

@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` found something.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` or `audit verify` found something.
 
 mod commands;
 mod demo;
@@ -23,7 +23,7 @@ use crate::config::{self, Config, Layers};
 #[derive(Debug, Parser)]
 #[command(name = "tuman", version, max_term_width = 100)]
 #[command(
-    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor found something."
+    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor or audit verify found something."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -67,7 +67,15 @@ enum Command {
         after_help = "Examples:\n  tuman policy --lang kk\n  tuman policy --notice --lang ru\nA running collector shows the same at /privacy."
     )]
     Policy(policy::PolicyArgs),
-    /// Look the collector over: spool, keys, store, ledger, seals
+    /// Read the audit log, or verify its chain
+    #[command(
+        after_help = "Examples:\n  tuman audit verify\n  tuman audit list --json\nExit code 3 where the chain is broken."
+    )]
+    Audit {
+        #[command(subcommand)]
+        command: commands::AuditCommand,
+    },
+    /// Look the collector over: spool, keys, store, ledger, seals, audit log
     #[command(
         after_help = "Example:\n  tuman doctor --config /srv/tuman/tuman.toml\nExit code 3 where something is not well."
     )]
@@ -110,6 +118,7 @@ pub fn run() -> ExitCode {
         Command::Seal(args) => commands::seal(&args),
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => commands::keys(&args),
+        Command::Audit { command } => commands::audit(&command),
         Command::Doctor(args) => commands::doctor(&args),
         Command::Policy(args) => policy::run(&args),
     };

@@ -59,6 +59,7 @@ pub(super) async fn serve(
 ) -> Result<()> {
     metrics::recorder();
     let app = Arc::new(App::open(config, declared, store, Arc::new(SystemClock))?);
+    app.record_start()?;
     let mut loading = actix_web::rt::spawn(app.loader.clone().run());
     let control = control::listen(&app.config.paths.data)?;
     let listeners = Listeners::bind(&Data::from(app.clone()))?;
@@ -90,7 +91,7 @@ pub(super) async fn serve(
             _ = &mut loading => break Some("the loader"),
             _ = &mut sealing => break Some("the sealer"),
             _ = &mut commands => break Some("the control socket"),
-            _ = hangup.recv() => match app.reload() {
+            _ = hangup.recv() => match reload(&app).await {
                 Ok(()) => tracing::info!("catalogues and tokens were read anew"),
                 Err(error) => tracing::error!("the old catalogues and tokens stay: {error:#}"),
             },
@@ -107,6 +108,11 @@ pub(super) async fn serve(
     let _ = std::fs::remove_file(control::socket(&app.config.paths.data));
     tracing::info!("stopped");
     ended.map_or(Ok(()), |part| Err(anyhow::anyhow!("{part} ended by itself; why is in the log")))
+}
+
+async fn reload(app: &Arc<App>) -> Result<()> {
+    let app = app.clone();
+    tokio::task::spawn_blocking(move || app.reload()).await?
 }
 
 /// Forgets reports after 48 hours.

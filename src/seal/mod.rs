@@ -275,9 +275,13 @@ impl Sealer {
         self.store.drop_day(day.0)?;
         let now_ms = self.clock.now_ms();
         self.keyring.destroy(day, now_ms)?;
-        let key =
-            self.keyring.records().into_iter().find(|record| record.day == journal.day).map(|record| record.name);
-        self.audit.append(now_ms, "day_sealed", &serde_json::json!({ "day": journal.day, "key": key }))?;
+        let key = self.keyring.records().into_iter().find(|record| record.day == journal.day);
+        let detail = serde_json::json!({
+            "day": journal.day,
+            "key": key.as_ref().map(|key| &key.name),
+            "key_created_at": key.as_ref().map(|key| key.created_at),
+        });
+        self.audit.append(now_ms, "day_sealed", &detail)?;
         self.journals.remove(day)?;
         Ok(())
     }

@@ -35,6 +35,11 @@ fn a_folder_is_made_served_and_asked() {
     // The same commands work on a folder that no collector runs on.
     let stats: Value = serde_json::from_slice(&on(folder, &["stats", "activity"]).stdout).unwrap();
     assert_eq!(stats["fresh"]["sealed_days"], 0);
+    let verified: Value = serde_json::from_slice(&on(folder, &["audit", "verify", "--json"]).stdout).unwrap();
+    assert_eq!((&verified["whole"], &verified["entries"]), (&Value::Bool(true), &Value::from(1)));
+    let list = on(folder, &["audit", "list"]);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(list.contains("started"), "{list}");
     let wrong = on(folder, &["stats", "activity", "--period", "someday"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("last_30_days"));
@@ -66,7 +71,7 @@ fn a_folder_in_use_is_refused() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["init", "serve", "demo", "seal", "stats", "keys", "doctor", "policy"] {
+    for command in ["init", "serve", "demo", "seal", "stats", "keys", "audit", "doctor", "policy"] {
         let output = tuman().args([command, "--help"]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("Example"), "{command}: {text}");
@@ -88,6 +93,8 @@ fn the_demo_runs_is_sealed_by_hand_and_starts_again() {
     assert_eq!(summary["apps"][0]["releases"].as_array().unwrap().len(), 10);
     let again = on(&folder, &["seal", "--day", &yesterday]);
     assert!(String::from_utf8_lossy(&again.stderr).contains("sealed already"));
+    let list = on(&folder, &["audit", "list"]);
+    assert!(String::from_utf8_lossy(&list.stdout).contains("day_sealed"), "{list:?}");
     assert_eq!(demo.terminate(), Some(0));
 
     let demo = Child::demo(&folder);

@@ -61,6 +61,11 @@ impl Child {
         Child { process, public: addresses["public"].as_str().unwrap().to_owned() }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill().unwrap();

@@ -1,1 +1,5 @@
+mod cases;
 mod nowhere;
+mod panics;
+mod sealing;
+mod search;

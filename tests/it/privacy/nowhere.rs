@@ -1,6 +1,5 @@
 //! What a fleet sent is nowhere: not in the store, the spool, files, logs or answers; raw, hex, base64 or plainly hashed.
 
-use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use jiff::civil::Date;
 use sha1::Digest as _;
@@ -8,7 +7,8 @@ use tuman::demo::fleet::Fleet;
 use tuman::demo::post::pack;
 use tuman::demo::{APP, CATALOGUE};
 
-use crate::harness::{DAY_MS, NOW_MS, Setup, TestApp, logged};
+use super::search::{Search, forms};
+use crate::harness::{DAY_MS, NOW_MS, Setup};
 
 const PHONES: usize = 250;
 
@@ -22,7 +22,7 @@ async fn what_the_fleet_sent_is_nowhere() {
     let fleet = Fleet::new(7, PHONES, day.saturating_sub(jiff::Span::new().days(20)));
     let needles = needles(&fleet, day);
     assert!(needles.len() > 5 * PHONES);
-    let search = AhoCorasick::new(&needles).unwrap();
+    let search = Search::of(needles);
 
     let mut answers = Vec::new();
     let mut uploads: Vec<_> = fleet.day(day, app.app.zone.time_zone()).collect();
@@ -35,7 +35,7 @@ async fn what_the_fleet_sent_is_nowhere() {
             tuman::demo::fleet::Encoding::Zstd => "zstd",
         };
         // The control: the needles are in what was sent.
-        assert!(search.is_match(&upload.body) || !String::from_utf8_lossy(&upload.body).contains("install_id"));
+        assert!(search.finds(&upload.body) || !String::from_utf8_lossy(&upload.body).contains("install_id"));
         let headers = [
             ("Content-Encoding", encoding),
             ("Cookie", "session=490154203237518"),
@@ -47,28 +47,27 @@ async fn what_the_fleet_sent_is_nowhere() {
         assert!(answer.header("set-cookie").is_none());
         answers.extend_from_slice(answer.text.as_bytes());
     }
-    absent(&search, &needles, &answers, "answers");
+    search.absent(&answers, "answers");
     // While everything is still in the spool, when it is in the open day, and when the day is sealed.
-    everywhere(&app, &search, &needles, "spool");
+    search.everywhere(&app, "spool").await;
     app.drain().await;
     assert!(app.number("SELECT toInt64(count()) AS n FROM usage_open") > 500);
-    everywhere(&app, &search, &needles, "open");
+    search.everywhere(&app, "open").await;
     app.clock.set(NOW_MS + 3 * DAY_MS);
     app.app.sealer.seal(app.app.zone.day(NOW_MS)).await.unwrap();
-    everywhere(&app, &search, &needles, "sealed");
-    absent(&search, &needles, app.stats("places?precision=5").await.text.as_bytes(), "stats");
+    search.everywhere(&app, "sealed").await;
+    search.absent(app.stats("places?precision=5").await.text.as_bytes(), "stats");
 }
 
 #[test]
 fn the_search_finds_what_is_there() {
     let fleet = Fleet::new(7, 20, "2026-10-01".parse().unwrap());
     let day = "2026-10-05".parse().unwrap();
-    let needles = needles(&fleet, day);
-    let search = AhoCorasick::new(&needles).unwrap();
+    let search = Search::of(needles(&fleet, day));
     let (_, id) = fleet.identifiers(day, day).next().unwrap();
     let digest = hex::encode(sha2::Sha256::digest(id.as_bytes()));
     for hay in [id.clone(), format!("x{digest}y"), base64::engine::general_purpose::STANDARD.encode(&id)] {
-        assert!(search.is_match(&hay), "{hay}");
+        assert!(search.finds(hay.as_bytes()), "{hay}");
     }
 }
 
@@ -76,27 +75,7 @@ fn the_search_finds_what_is_there() {
 fn needles(fleet: &Fleet, day: Date) -> Vec<Vec<u8>> {
     let mut needles = Vec::new();
     for (_, id) in fleet.identifiers(day, day) {
-        let compact = id.replace('-', "");
-        for text in [id.clone(), id.to_uppercase(), compact.clone(), compact.to_uppercase()] {
-            let bytes = text.as_bytes();
-            needles.push(bytes.to_vec());
-            needles.push(hex::encode(bytes).into_bytes());
-            needles.push(base64::engine::general_purpose::STANDARD.encode(bytes).trim_end_matches('=').into());
-            for digest in [
-                md5::Md5::digest(bytes).to_vec(),
-                sha1::Sha1::digest(bytes).to_vec(),
-                sha2::Sha256::digest(bytes).to_vec(),
-            ] {
-                needles.push(hex::encode(&digest).into_bytes());
-                needles.push(digest);
-            }
-        }
-        // A UUID or a hardware address as its bytes.
-        if let Ok(bytes) = hex::decode(&compact)
-            && bytes.len() >= 6
-        {
-            needles.push(bytes);
-        }
+        needles.extend(forms(&id));
     }
     for point in fleet.points(day, day) {
         // Latitude and longitude as they are written, and as the machine holds them.
@@ -110,46 +89,5 @@ fn needles(fleet: &Fleet, day: Date) -> Vec<Vec<u8>> {
     for header in ["490154203237518", "203.0.113.77", "SM-G998B"] {
         needles.push(header.as_bytes().to_vec());
     }
-    needles.sort();
-    needles.dedup();
     needles
-}
-
-/// Searches the logs, every file of the collector, and every table as text (files of the engine are compressed).
-fn everywhere(app: &TestApp, search: &AhoCorasick, needles: &[Vec<u8>], when: &str) {
-    absent(search, needles, &logged(), &format!("{when}: logs"));
-    for file in files(app.folder.path()) {
-        let bytes = std::fs::read(&file).unwrap_or_default();
-        absent(search, needles, &bytes, &format!("{when}: {}", file.display()));
-    }
-    for file in files(&crate::harness::engine_folder()) {
-        // Merges remove files while we look.
-        let bytes = std::fs::read(&file).unwrap_or_default();
-        absent(search, needles, &bytes, &format!("{when}: {}", file.display()));
-    }
-    for table in tuman::store::Table::ALL {
-        let rows = app.rows(&format!("SELECT * FROM {}", table.name()));
-        let text = serde_json::to_vec(&rows).unwrap();
-        absent(search, needles, &text, &format!("{when}: table {}", table.name()));
-        for row in app.rows(&format!("SELECT toString(tuple(*)) AS row FROM {}", table.name())) {
-            absent(search, needles, row["row"].as_str().unwrap().as_bytes(), table.name());
-        }
-    }
-}
-
-fn absent(search: &AhoCorasick, needles: &[Vec<u8>], hay: &[u8], place: &str) {
-    if let Some(found) = search.find(hay) {
-        let around = &hay[found.start().saturating_sub(300)..hay.len().min(found.end() + 40)];
-        let (needle, around) = (&needles[found.pattern().as_usize()], String::from_utf8_lossy(around));
-        panic!("{place} holds {:?}: {around}", String::from_utf8_lossy(needle));
-    }
-}
-
-fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
 }

@@ -1,0 +1,109 @@
+//! What a panic, a debug print and the kernel show of keys and identifiers: nothing.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tuman_privacy::anonymise::{Arrival, Rules, anonymise};
+use tuman_privacy::identifier::{Choice, Kind, canonicalise, choose};
+use tuman_privacy::report::Report;
+use tuman_privacy::report_id::Fingerprinter;
+use tuman_privacy::token::{DayKey, Purpose, Tokeniser};
+
+use super::search::Search;
+use crate::harness::{Child, NOW_MS, Setup, logged, report};
+
+const KEY: [u8; 32] = *b"a-key-of-thirty-two-known-bytes!";
+const ID: &str = "4d9c1f02-77aa-4b1e-8e55-0c3b2a190f6d";
+
+/// Randomness that panics: while the report, its identifier and the key are all in use.
+struct Panics;
+
+impl rand::TryRng for Panics {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        panic!("no randomness")
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        panic!("no randomness")
+    }
+
+    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> {
+        panic!("no randomness")
+    }
+}
+
+#[actix_web::test]
+async fn case_18_a_panic_shows_no_key_and_no_identifier() {
+    let app = Setup::new().start().await;
+    let upload = report().with("/device/ids", json!([{ "kind": "install_id", "value": ID }])).times(3);
+    assert_eq!(app.collect(upload.clone()).await.status, 202);
+    let mut needles: Vec<Vec<u8>> = super::search::forms(ID);
+    needles.extend(super::search::forms(std::str::from_utf8(&KEY).unwrap()));
+    needles.extend([token().get().to_string().into_bytes(), format!("{KEY:?}").into_bytes()]);
+    let search = Search::of(needles);
+
+    let shown = Arc::new(Mutex::new(String::new()));
+    let (kept, before) = (shown.clone(), Arc::new(take_hook()));
+    let usual = before.clone();
+    set_hook(Box::new(move |panic| {
+        let trace = std::backtrace::Backtrace::force_capture();
+        if panic.payload_as_str() == Some("no randomness") {
+            kept.lock().unwrap().push_str(&format!("{panic}\n{panic:?}\n{trace}"));
+        } else {
+            usual(panic);
+        }
+    }));
+    let body = upload.json();
+    let parsed = Report::parse(body.as_bytes(), 10).unwrap();
+    let catalogues = app.app.ingest.catalogues();
+    let catalogue = catalogues.all().remove(0);
+    let day = app.app.zone.day(NOW_MS);
+    let offsets = app.app.zone.offsets_around(NOW_MS);
+    let days = [(day, Arc::new(Tokeniser::new(&DayKey::take(&mut KEY.clone()))))];
+    let rules =
+        Rules { catalogue: &catalogue.allow_list, region: &app.app.sealer.region, future_tolerance_ms: 300_000 };
+    let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &days, opted_out: false };
+    let panicked = catch_unwind(AssertUnwindSafe(|| anonymise(&parsed, rules, arrival, &mut Panics)));
+    drop(take_hook());
+    set_hook(Box::new(move |panic| before(panic)));
+    assert!(panicked.is_err(), "the randomness was not asked for");
+    let shown = shown.lock().unwrap().clone();
+    assert!(shown.contains("anonymise"), "{shown}");
+    search.absent(shown.as_bytes(), "the panic");
+    search.absent(&logged(), "the log");
+
+    // Every type that holds a key or an identifier, printed.
+    let canonical = canonicalise(Kind::InstallId, ID).unwrap();
+    let Choice::Chosen(_) = choose([(Kind::InstallId, ID)]).unwrap() else { panic!("it is valid") };
+    let printed = [
+        format!("{parsed:?} {canonical:?} {:?}", choose([(Kind::InstallId, ID)])),
+        format!("{:?} {:?} {:?}", DayKey::take(&mut KEY.clone()), days, token()),
+        format!("{:?} {:?}", app.app.keyring, app.app.keyring.open_days(NOW_MS).map(|open| open.days.clone())),
+        format!("{arrival:?} {rules:?} {:?}", Fingerprinter::new(&KEY)),
+    ];
+    for text in printed {
+        search.absent(text.as_bytes(), "a debug print");
+    }
+    search.through_its_life(&app).await;
+}
+
+fn token() -> tuman_privacy::token::Token {
+    let id = canonicalise(Kind::InstallId, ID).unwrap();
+    Tokeniser::new(&DayKey::take(&mut KEY.clone())).token(crate::harness::APP, Purpose::Usage, &id)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn case_18_a_running_collector_dumps_no_core() {
+    let folder = tempfile::tempdir().unwrap();
+    Child::init(folder.path());
+    let child = Child::serve(folder.path());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert_eq!(child.terminate(), Some(0));
+}
