@@ -12,6 +12,7 @@ use core::fmt;
 use zeroize::Zeroize;
 
 mod parse;
+mod shape;
 
 /// How deep arrays and objects may nest inside a value that is skipped.
 pub const MAX_DEPTH: u32 = 8;
