@@ -8,10 +8,10 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test lint format bench doctor clean tools
+.PHONY: help run build engine test lint advisories format bench clean tools
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Install what is needed, build, and run the demo on http://127.0.0.1:8080
 	@target/release/tuman demo
@@ -29,8 +29,11 @@ lint: tools ## Check format, lints and documentation; dependencies too where car
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
-	@if command -v cargo-deny >/dev/null; then cargo deny check; \
+	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	else echo "lint: cargo-deny is not installed (cargo install cargo-deny --locked): dependencies were not checked"; fi
+
+advisories: tools ## Check dependencies against the advisory database, which is fetched
+	@cargo deny check advisories
 
 format: tools ## Format the code
 	@$(CARGO) fmt --all
