@@ -15,13 +15,19 @@ pub(super) async fn alive() -> HttpResponse {
 /// `GET /readyz`: reports are taken. Says so also while the store is away: the spool takes them.
 pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     let depth = app.spool.depth();
-    let limit = app.config.spool.limit.bytes();
+    let status = if !app.spool.is_open() {
+        "spool_closed"
+    } else if depth.bytes >= app.config.spool.limit.bytes() {
+        "spool_full"
+    } else {
+        "ready"
+    };
     let body = json!({
-        "status": if depth.bytes < limit { "ready" } else { "spool_full" },
+        "status": status,
         "spool_bytes": depth.bytes,
         "spool_oldest_s": depth.oldest_age.as_secs(),
     });
-    if depth.bytes < limit { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+    if status == "ready" { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
 /// `GET /metrics`, for Prometheus.

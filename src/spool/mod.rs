@@ -332,6 +332,12 @@ impl Spool {
         self.shared().depth()
     }
 
+    /// False once the spool is closed or its writer has ended: nothing is taken any more.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.shared().lock().closed
+    }
+
     /// Takes no more records, writes and seals what is waiting, and waits for the writer to end. Sealed
     /// segments can still be read and removed. Calling it again changes nothing. Blocks the thread.
     pub fn close(&self) {

@@ -14,6 +14,15 @@ async fn health_and_metrics_are_served_apart() {
     }
 }
 
+#[actix_web::test]
+async fn readiness_says_when_the_spool_takes_nothing_more() {
+    let app = TestApp::start().await;
+    app.app.spool.close();
+    let answer = app.send("GET", &format!("{}/readyz", app.internal_url), &[], Vec::new()).await;
+    assert_eq!((answer.status, answer.json()["status"].as_str()), (503, Some("spool_closed")));
+    assert_eq!(app.collect(report()).await.code(), "shutting_down");
+}
+
 #[test]
 fn every_metric_has_a_name_of_its_own() {
     let mut names: Vec<&str> = tuman::metrics::Metric::ALL.iter().map(|metric| metric.name()).collect();
