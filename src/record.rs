@@ -4,6 +4,8 @@
 //! of `places_open` (both framed as [`tuman_privacy::event::Rows`]), rows of `ledger` (RowBinary), and the fingerprint
 //! of the report id with the answer it got. The fingerprint never leaves the spool for the store.
 
+use std::fmt;
+
 use tuman_privacy::report_id::Fingerprint;
 
 use crate::answer::Answer;
@@ -11,7 +13,7 @@ use crate::answer::Answer;
 const VERSION: u8 = 1;
 
 /// A record, read back.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub struct Record<'a> {
     /// Framed rows of `usage_open`.
     pub usage: &'a [u8],
@@ -21,6 +23,13 @@ pub struct Record<'a> {
     pub ledger: &'a [u8],
     /// Whose answer this is; none for a report that was known already.
     pub answered: Option<(Fingerprint, Answer)>,
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The rows hold tokens.
+        f.write_str("Record(redacted)")
+    }
 }
 
 /// Writes a record.

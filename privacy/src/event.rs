@@ -3,6 +3,7 @@
 //! Guarantees: rows are built in this crate only, out of coarsened values; [`Rows`] holds them encoded and shuffled.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use crate::place::Cell;
@@ -62,7 +63,7 @@ pub const INSTALL_WEEK_UNKNOWN: u8 = 255;
 pub const INSTALL_WEEK_OLDER: u8 = 53;
 
 /// Encoded rows of one report.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Rows {
     /// Rows of `usage_open`: each its length as u16 little-endian, then RowBinary.
     pub usage: Vec<u8>,
@@ -70,6 +71,13 @@ pub struct Rows {
     pub places: Vec<u8>,
     /// How many rows of each there are for a day.
     pub counts: Vec<RowCount>,
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The bytes hold tokens.
+        write!(f, "Rows(redacted, {:?})", self.counts)
+    }
 }
 
 /// How many rows a report left on a day.

@@ -162,6 +162,14 @@ fn an_event_becomes_a_row_and_a_cell() {
 }
 
 #[test]
+fn debug_of_what_is_kept_shows_no_token() {
+    let taken = boundary().take(&report(&event("2026-10-05T09:00:00+05:00", ""))).unwrap();
+    assert!(!taken.rows.usage.is_empty());
+    let bytes = format!("{:?}", taken.rows.usage);
+    assert!(!format!("{taken:?}").contains(bytes.trim_matches(['[', ']'])));
+}
+
+#[test]
 fn the_two_purposes_have_two_tokens() {
     let place = r#","location":{"geohash":"v9v6hxyz"}"#;
     let taken = boundary().take(&report(&event("2026-10-05T09:59:59+05:00", place))).unwrap();
