@@ -24,5 +24,6 @@ pub mod properties;
 pub mod refusal;
 pub mod report;
 pub mod report_id;
+pub mod secret;
 pub mod time;
 pub mod token;

@@ -5,13 +5,13 @@
 //! without the key it says nothing, and the key is destroyed when the day is sealed.
 //!
 //! Guarantees: keys, states and tokens are redacted when printed and cannot be serialised; keys and states cannot be
-//! copied and are wiped when dropped, as is every keyed hash state. Keys live on the heap, so that moving one leaves
-//! no second copy behind. The hash crates keep a padded copy of a key on the stack while they set up a state: after
-//! each such act the stack below is overwritten, as well as safe code can do it.
+//! copied and are wiped when dropped, as is every keyed hash state. Each lies on pages of its own ([`crate::secret`]),
+//! so that moving one leaves no second copy behind and its keeper can lock it. The hash crates keep a padded copy of a
+//! key on the stack while they set up a state: after each such act the stack below is overwritten, as well as safe
+//! code can do it.
 //!
 //! Does not: draw random numbers, lock memory, write files, or know what day it is.
 
-use alloc::boxed::Box;
 use core::fmt;
 
 use hkdf::{Hkdf, HkdfExtract};
@@ -20,11 +20,13 @@ use sha2::Sha256;
 use zeroize::Zeroize;
 
 use crate::identifier::Canonical;
+use crate::secret::{Keeper, Paged, Secret};
 
 const TOKEN_DOMAIN: &[u8] = b"tuman/v1/device-token";
 const DAY_KEY_INFO: &[u8] = b"tuman/v1/day-key";
 const RATCHET_INFO: &[u8] = b"tuman/v1/ratchet";
 const MIX_DOMAIN: &[u8] = b"tuman/v1/mix";
+const CHECK_INFO: &[u8] = b"tuman/v1/check";
 
 /// The secret of one local day.
 pub struct DayKey {
@@ -35,13 +37,18 @@ impl DayKey {
     /// Takes a key out of `source`, which is left wiped. The bytes must be random: from the operating system, from
     /// the key's file, or from a [`Ratchet`].
     pub fn take(source: &mut [u8; 32]) -> DayKey {
-        DayKey { key: Secret::take(source) }
+        DayKey { key: take(source, None) }
+    }
+
+    /// As [`DayKey::take`], on pages in the care of `keeper`, as is every tokeniser of it.
+    pub fn take_kept(source: &mut [u8; 32], keeper: &'static dyn Keeper) -> DayKey {
+        DayKey { key: take(source, Some(keeper)) }
     }
 
     /// The key itself. For the key's own file and for tests against the vectors: it must go nowhere else.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
-        &self.key.0
+        self.key.get()
     }
 }
 
@@ -91,14 +98,15 @@ impl fmt::Debug for Token {
 
 /// Makes the tokens of one day: the hash is keyed once, and copied for each token.
 pub struct Tokeniser {
-    keyed: Box<Hmac<Sha256>>,
+    keyed: Paged<Hmac<Sha256>>,
 }
 
 impl Tokeniser {
     /// Keys the hash with the key of the day, which can be dropped afterwards.
     #[must_use]
     pub fn new(key: &DayKey) -> Tokeniser {
-        let keyed = keyed_hash(key.expose());
+        let mut keyed = Paged::vacant(key.key.keeper());
+        set_up(&mut keyed, key.expose());
         wipe_stack();
         Tokeniser { keyed }
     }
@@ -108,7 +116,7 @@ impl Tokeniser {
     /// Only the first 65,535 bytes of `app` count: the name comes from the catalogue, which keeps it far shorter.
     #[must_use]
     pub fn token(&self, app: &str, purpose: Purpose, id: &Canonical) -> Token {
-        let mut hash = (*self.keyed).clone();
+        let mut hash = self.keyed.get().clone();
         let parts: [&[u8]; 5] =
             [TOKEN_DOMAIN, app.as_bytes(), purpose.name().as_bytes(), id.kind().name().as_bytes(), id.expose()];
         for part in parts {
@@ -139,6 +147,7 @@ impl fmt::Debug for Tokeniser {
 /// day key  = HKDF-Expand(S, "tuman/v1/day-key")
 /// next S   = HKDF-Expand(S, "tuman/v1/ratchet")
 /// mixed S  = HKDF-Extract(salt = S, "tuman/v1/mix" | entropy)
+/// check    = HKDF-Expand(S, "tuman/v1/check"), its first 4 bytes
 /// ```
 pub struct Ratchet {
     state: Secret,
@@ -147,7 +156,12 @@ pub struct Ratchet {
 impl Ratchet {
     /// Takes a state out of `source`, which is left wiped.
     pub fn take(source: &mut [u8; 32]) -> Ratchet {
-        Ratchet { state: Secret::take(source) }
+        Ratchet { state: take(source, None) }
+    }
+
+    /// As [`Ratchet::take`], on pages in the care of `keeper`, as are the states and keys that it leads to.
+    pub fn take_kept(source: &mut [u8; 32], keeper: &'static dyn Keeper) -> Ratchet {
+        Ratchet { state: take(source, Some(keeper)) }
     }
 
     /// The key of the state's day.
@@ -170,10 +184,19 @@ impl Ratchet {
         wipe_stack();
     }
 
+    /// Four bytes by which people see that two collectors hold the same state. They say nothing of the state or of
+    /// any key: it is one more branch of the same one-way derivation.
+    #[must_use]
+    pub fn check(&self) -> [u8; 4] {
+        let whole = self.expand(CHECK_INFO);
+        let [a, b, c, d, ..] = **whole.get();
+        [a, b, c, d]
+    }
+
     /// The state itself. For its own file and for tests against the vectors: it must go nowhere else.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
-        &self.state.0
+        self.state.get()
     }
 
     fn expand(&self, info: &[u8]) -> Secret {
@@ -189,54 +212,39 @@ impl fmt::Debug for Ratchet {
     }
 }
 
-/// 32 bytes at one place of the heap, wiped when dropped.
-struct Secret(Box<[u8; 32]>);
-
-impl Secret {
-    fn empty() -> Secret {
-        Secret(Box::new([0; 32]))
-    }
-
-    fn take(source: &mut [u8; 32]) -> Secret {
-        let mut secret = Secret::empty();
-        secret.0.copy_from_slice(source);
-        source.zeroize();
-        secret
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
+fn take(source: &mut [u8; 32], keeper: Option<&'static dyn Keeper>) -> Secret {
+    let mut secret = Secret::empty(keeper);
+    secret.bytes_mut().copy_from_slice(source);
+    source.zeroize();
+    secret
 }
 
 // The three functions that set up a keyed state are never inlined: what they leave on the stack then lies below their
 // caller, where `wipe_stack` reaches it.
 
 #[inline(never)]
-fn keyed_hash(key: &[u8; 32]) -> Box<Hmac<Sha256>> {
-    Box::new(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+fn set_up(keyed: &mut Paged<Hmac<Sha256>>, key: &[u8; 32]) {
+    keyed.put(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"));
 }
 
 #[inline(never)]
 fn expand(state: &Secret, info: &[u8]) -> Secret {
-    let mut out = Secret::empty();
-    Hkdf::<Sha256>::from_prk(state.0.as_slice())
+    let mut out = Secret::empty(state.keeper());
+    Hkdf::<Sha256>::from_prk(state.get().as_slice())
         .expect("a state has the 32 bytes that SHA-256 asks of a pseudorandom key")
-        .expand(info, out.0.as_mut_slice())
+        .expand(info, out.bytes_mut())
         .expect("32 bytes are within the limit of HKDF, 255 x 32");
     out
 }
 
 #[inline(never)]
 fn extract(state: &Secret, entropy: &[u8]) -> Secret {
-    let mut hash = HkdfExtract::<Sha256>::new(Some(state.0.as_slice()));
+    let mut hash = HkdfExtract::<Sha256>::new(Some(state.get().as_slice()));
     hash.input_ikm(MIX_DOMAIN);
     hash.input_ikm(entropy);
     let (mut mixed, _) = hash.finalize();
-    let mut out = Secret::empty();
-    out.0.copy_from_slice(mixed.as_slice());
+    let mut out = Secret::empty(state.keeper());
+    out.bytes_mut().copy_from_slice(mixed.as_slice());
     mixed.as_mut_slice().zeroize();
     out
 }
