@@ -122,7 +122,9 @@ impl App {
             config.paths.keys.clone()
         };
         let grace_ms = config.privacy.grace.ms();
-        let keyring = Arc::new(Keyring::open(&keys, &data.join("keys.jsonl"), zone.clone(), grace_ms)?);
+        let mode = config.keys.mode;
+        let keyring = Arc::new(Keyring::open(&keys, &data.join("keys.jsonl"), zone.clone(), grace_ms, mode)?);
+        keyring.keep_pace(now_ms)?;
         let journals = Journals::open(&data.join("seal")).context("the seal journal")?;
         for day in journals.days().context("the seal journal")? {
             // Its noise is drawn: it takes no more events, although its key is still there.
@@ -338,7 +340,7 @@ fn fingerprinter(file: &Path) -> io::Result<Fingerprinter> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             rand::rngs::SysRng.try_fill_bytes(secret.as_mut_slice()).map_err(io::Error::other)?;
-            write_secret(file, &secret)?;
+            write_secret(file, secret.as_slice())?;
         }
         Err(error) => return Err(error),
     }

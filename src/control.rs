@@ -11,18 +11,19 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::audit::{self, Entry};
 use crate::clock::day_of;
 use crate::doctor::{self, Finding};
-use crate::keys::KeyRecord;
+use crate::keys::{chronicle, command};
 use crate::seal::Summary;
 
 /// A longer request is none of ours.
-const LONGEST_REQUEST: u64 = 64 << 10;
+const LONGEST_REQUEST: usize = 64 << 10;
 
 /// What can be asked of a running collector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,8 +34,11 @@ pub enum Request {
         /// The day.
         day: Date,
     },
-    /// List the keys.
-    Keys,
+    /// Something about keys.
+    Keys {
+        /// What.
+        asked: command::Asked,
+    },
     /// Read the audit log.
     Audit,
     /// Look for what is wrong.
@@ -54,8 +58,8 @@ pub enum Request {
 pub enum Reply {
     /// The day is sealed.
     Sealed(Summary),
-    /// All keys.
-    Keys(Vec<KeyRecord>),
+    /// About keys.
+    Keys(command::Answer),
     /// The entries of the audit log.
     Audit(Vec<Entry>),
     /// What was looked at.
@@ -80,7 +84,8 @@ pub fn ask(data: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
     let Ok(mut stream) = UnixStream::connect(socket(data)) else {
         return Ok(None);
     };
-    let mut line = serde_json::to_vec(request)?;
+    // A request can hold an identifier: it is wiped here and where it is read.
+    let mut line = Zeroizing::new(serde_json::to_vec(request)?);
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut reply = String::new();
@@ -126,15 +131,26 @@ pub async fn serve(listener: UnixListener, app: Arc<App>) {
 
 async fn converse(stream: tokio::net::UnixStream, app: &Arc<App>) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    tokio::io::BufReader::new(read.take(LONGEST_REQUEST)).read_line(&mut line).await?;
-    let reply = match serde_json::from_str(&line) {
+    let line = read_request(read).await?;
+    let reply = match serde_json::from_slice(&line) {
         Ok(request) => carry_out(request, app).await,
         Err(_) => Reply::Failed("the collector does not know this command: is it of another version?".into()),
     };
     let mut reply = serde_json::to_vec(&reply)?;
     reply.push(b'\n');
     write.write_all(&reply).await
+}
+
+/// Reads a line, into memory that does not move as it grows and is wiped.
+async fn read_request(mut from: impl AsyncRead + Unpin) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST_REQUEST));
+    while line.len() < LONGEST_REQUEST && line.last() != Some(&b'\n') {
+        let mut rest = (&mut from).take((LONGEST_REQUEST - line.len()) as u64);
+        if rest.read_buf(&mut *line).await? == 0 {
+            break;
+        }
+    }
+    Ok(line)
 }
 
 /// Carries a command out.
@@ -144,16 +160,30 @@ pub async fn carry_out(request: Request, app: &Arc<App>) -> Reply {
             Ok(summary) => Reply::Sealed(summary),
             Err(error) => Reply::Failed(error.to_string()),
         },
-        Request::Keys => Reply::Keys(app.keyring.records()),
+        Request::Keys { asked } => keys(asked, app).await,
         Request::Audit => audit(app).await,
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
         Request::Stats { what, parameters } => stats(&what, parameters, app).await,
     }
 }
 
+async fn keys(asked: command::Asked, app: &Arc<App>) -> Reply {
+    let app = app.clone();
+    match tokio::task::spawn_blocking(move || command::carry_out(asked, &app)).await {
+        Ok(Ok(answer)) => Reply::Keys(answer),
+        Ok(Err(why)) => Reply::Failed(why),
+        Err(_) => Reply::Failed("the command was interrupted".into()),
+    }
+}
+
 async fn audit(app: &Arc<App>) -> Reply {
-    let store = app.store.clone();
-    match tokio::task::spawn_blocking(move || audit::entries(&*store)).await {
+    let app = app.clone();
+    let entries = tokio::task::spawn_blocking(move || {
+        // What was done with keys a moment ago is there too.
+        chronicle::enter(&app.keyring, &app.sealer.audit, &*app.store, app.clock.now_ms())?;
+        audit::entries(&*app.store)
+    });
+    match entries.await {
         Ok(Ok(entries)) => Reply::Audit(entries),
         Ok(Err(error)) => Reply::Failed(error.to_string()),
         Err(_) => Reply::Failed("the reading was interrupted".into()),

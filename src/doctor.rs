@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::audit;
 use crate::clock::{date_of, day_of};
+use crate::config::KeyMode;
+use crate::keys::KeyError;
 use crate::ledger;
+use crate::memory;
 use crate::store::{Statement, StoreError};
 
 /// One thing that was looked at.
@@ -34,7 +37,7 @@ impl Finding {
 
 /// Looks everything over.
 pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
-    let mut findings = vec![spool(app), keys(app)];
+    let mut findings = vec![spool(app), keys(app), memory()];
     // What is on its way would be missing on one side of the account.
     if let Err(error) = app.loader.drain(std::time::Duration::from_secs(20)).await {
         findings.push(Finding::ill("loader", error.to_string()));
@@ -72,11 +75,31 @@ fn spool(app: &App) -> Finding {
 
 fn keys(app: &App) -> Finding {
     // Only looked at: a collector that took nothing today has no key for today.
+    if app.keyring.lacks_state(app.clock.now_ms()) {
+        return Finding::ill("keys", KeyError::NoState.to_string());
+    }
     let days: Vec<String> = app.keyring.days().into_iter().map(|day| date_of(day).to_string()).collect();
+    let days = if days.is_empty() { "no day has a key".to_owned() } else { format!("of {}", days.join(", ")) };
     Finding::well(
         "keys",
-        if days.is_empty() { "no day has a key".to_owned() } else { format!("of {}", days.join(", ")) },
+        match app.keyring.shown() {
+            Ok(Some(shown)) if app.keyring.mode() == KeyMode::Shared => {
+                format!("{days}; shared, group {}, check {} for {}", shown.group, shown.check, shown.next_day)
+            }
+            Ok(_) => days,
+            Err(error) => return Finding::ill("keys", error.to_string()),
+        },
     )
+}
+
+/// Keys are locked into memory and left out of dumps.
+fn memory() -> Finding {
+    let kept = memory::examine();
+    let detail = format!("{} of {} keys are locked into memory and left out of dumps", kept.locked, kept.secrets);
+    if kept.locked < kept.secrets {
+        return Finding::ill("memory", format!("{detail}: {}, and restart", memory::REMEDY));
+    }
+    Finding::well("memory", detail)
 }
 
 fn store(app: &App) -> Result<Finding, StoreError> {

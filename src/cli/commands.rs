@@ -156,23 +156,6 @@ pub(super) fn stats(args: &StatsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn keys(args: &PlainArgs) -> Result<ExitCode> {
-    let Reply::Keys(records) = command(&args.config, &Request::Keys)? else {
-        bail!("the collector answered something else");
-    };
-    if args.json {
-        output::json(&records);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut rows: Vec<Vec<String>> = vec![["day", "key", "created", "state"].map(String::from).into()];
-    for record in records {
-        let state = record.destroyed_at.map_or_else(|| "open".to_owned(), |at| format!("destroyed {at:.0}"));
-        rows.push(vec![record.day.to_string(), record.name, format!("{:.0}", record.created_at), state]);
-    }
-    output::table(&rows);
-    Ok(ExitCode::SUCCESS)
-}
-
 pub(super) fn doctor(args: &PlainArgs) -> Result<ExitCode> {
     let Reply::Findings(findings) = command(&args.config, &Request::Doctor)? else {
         bail!("the collector answered something else");
@@ -193,7 +176,7 @@ pub(super) fn doctor(args: &PlainArgs) -> Result<ExitCode> {
 }
 
 /// Has a command carried out: by the collector on the folder, or here.
-fn command(args: &ConfigArgs, request: &Request) -> Result<Reply> {
+pub(super) fn command(args: &ConfigArgs, request: &Request) -> Result<Reply> {
     let config = args.load(Vec::new())?;
     let reply = match ask(&config.paths.data, request).context("the running collector did not answer")? {
         Some(reply) => reply,

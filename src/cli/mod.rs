@@ -1,10 +1,12 @@
 //! The command line.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` or `audit verify` found something.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` or `audit verify` found something, or
+//! `keys prove` shows no destruction.
 
 mod commands;
 mod demo;
 mod init;
+mod keys;
 mod output;
 mod policy;
 mod serve;
@@ -23,7 +25,7 @@ use crate::config::{self, Config, Layers};
 #[derive(Debug, Parser)]
 #[command(name = "tuman", version, max_term_width = 100)]
 #[command(
-    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor or audit verify found something."
+    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor or audit verify found something, or keys prove shows no destruction."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -57,11 +59,11 @@ enum Command {
         after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson"
     )]
     Stats(commands::StatsArgs),
-    /// List day keys: open and destroyed
+    /// List day keys, share them among collectors, prove that a day's key is gone
     #[command(
-        after_help = "Example:\n  tuman keys --json\nKeys have random names; the keys themselves are never shown."
+        after_help = "Examples:\n  tuman keys\n  tuman keys prove --day 2026-11-22 --id -\n  tuman keys init --shared\nKeys have random names; the keys themselves are never shown."
     )]
-    Keys(commands::PlainArgs),
+    Keys(keys::KeysArgs),
     /// Print what is collected, how it is treated, under which clause, how long it lives
     #[command(
         after_help = "Examples:\n  tuman policy --lang kk\n  tuman policy --notice --lang ru\nA running collector shows the same at /privacy."
@@ -117,7 +119,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Seal(args) => commands::seal(&args),
         Command::Stats(args) => commands::stats(&args),
-        Command::Keys(args) => commands::keys(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Audit { command } => commands::audit(&command),
         Command::Doctor(args) => commands::doctor(&args),
         Command::Policy(args) => policy::run(&args),

@@ -25,6 +25,8 @@ pub struct Config {
     pub limits: Limits,
     /// Days, region, tolerances.
     pub privacy: Privacy,
+    /// Day keys.
+    pub keys: Keys,
     /// The durable queue.
     pub spool: Spool,
     /// ClickHouse.
@@ -150,6 +152,30 @@ impl Default for Privacy {
             sensitive_places: Vec::new(),
         }
     }
+}
+
+/// Day keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Keys {
+    /// `own`: this collector's. `shared`: those of a group of collectors.
+    pub mode: KeyMode,
+}
+
+impl Default for Keys {
+    fn default() -> Keys {
+        Keys { mode: KeyMode::Own }
+    }
+}
+
+/// Whose day keys are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyMode {
+    /// Random keys of this collector alone.
+    Own,
+    /// Keys from the state that a group of collectors shares.
+    Shared,
 }
 
 /// The durable queue.

@@ -17,6 +17,9 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     let depth = app.spool.depth();
     let status = if !app.spool.is_open() {
         "spool_closed"
+    } else if app.keyring.lacks_state(app.clock.now_ms()) {
+        // Nothing can be counted before someone hands the group's state over.
+        "no_shared_state"
     } else if depth.bytes >= app.config.spool.limit.bytes() {
         "spool_full"
     } else {

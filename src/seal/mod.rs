@@ -30,7 +30,7 @@ use tuman_privacy::time::Day;
 use crate::audit::Audit;
 use crate::clock::{Clock, Zone, date_of, day_of, timestamp};
 use crate::ingest::Ingest;
-use crate::keys::{KeyError, Keyring};
+use crate::keys::{KeyError, Keyring, chronicle};
 use crate::loader::{LoadError, Loader};
 use crate::metrics::Metric;
 use crate::rowbinary::RowBinary;
@@ -173,6 +173,7 @@ impl Sealer {
     /// Seals what is due, for as long as the process runs.
     pub async fn run(self: Arc<Self>) {
         loop {
+            self.keep_keys().await;
             match self.due().await {
                 Ok(days) => {
                     for day in days {
@@ -189,6 +190,19 @@ impl Sealer {
                 Err(error) => tracing::error!(%error, "cannot see which days are due"),
             }
             tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        }
+    }
+
+    /// The shared state goes with the time, and the audit log catches up with the record of keys.
+    async fn keep_keys(self: &Arc<Self>) {
+        let sealer = self.clone();
+        let kept = on_a_thread(move || {
+            let now_ms = sealer.clock.now_ms();
+            sealer.keyring.keep_pace(now_ms)?;
+            Ok(chronicle::enter(&sealer.keyring, &sealer.audit, &*sealer.store, now_ms)?)
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "keys do not keep pace");
         }
     }
 
@@ -275,6 +289,8 @@ impl Sealer {
         self.store.drop_day(day.0)?;
         let now_ms = self.clock.now_ms();
         self.keyring.destroy(day, now_ms)?;
+        // Its creation stands before its destruction.
+        chronicle::enter(&self.keyring, &self.audit, &*self.store, now_ms)?;
         let key = self.keyring.records().into_iter().find(|record| record.day == journal.day);
         let detail = serde_json::json!({
             "day": journal.day,
