@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use tuman_privacy::secret::{Keeper, Pages};
 
 /// What is said where the system does not lock memory.
-pub const REMEDY: &str = "raise the limit of locked memory to 1 MiB or more (systemd: LimitMEMLOCK, shell: ulimit -l)";
+pub const REMEDY: &str =
+    "raise the limit of locked memory to 1 MiB or more (systemd: LimitMEMLOCK, shell: ulimit -l)";
 
 /// The keeper of all secrets of this process.
 pub static KEEPER: PageKeeper = PageKeeper { kept: Mutex::new(BTreeMap::new()), warned: AtomicBool::new(false) };

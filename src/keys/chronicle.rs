@@ -53,16 +53,17 @@ pub fn enter(keyring: &Keyring, audit: &Audit, store: &dyn Store, now_ms: i64) -
 fn lines(keyring: &Keyring) -> Vec<(&'static str, String, Value)> {
     let state = keyring.state();
     let mut lines = Vec::new();
-    for key in state.records.values().filter(|key| key.name != NO_KEY) {
-        let detail = json!({ "day": key.day, "name": key.name, "created_at": key.created_at });
-        lines.push((key.created_at, KEY_CREATED, key.name.clone(), detail));
-    }
     for act in &state.acts {
         let detail = json!({
             "day": act.day, "name": act.name, "group": act.group, "at": act.at, "recipients": act.recipients,
         });
         lines.push((act.at, act.act.word(), act.name.clone(), detail));
     }
+    for key in state.records.values().filter(|key| key.name != NO_KEY) {
+        let detail = json!({ "day": key.day, "name": key.name, "created_at": key.created_at });
+        lines.push((key.created_at, KEY_CREATED, key.name.clone(), detail));
+    }
+    // Of one moment, acts first: making a state makes a key.
     lines.sort_by_key(|(at, ..)| *at);
     lines.into_iter().map(|(_, kind, name, detail)| (kind, name, detail)).collect()
 }

@@ -166,12 +166,11 @@ impl Handover {
         }
         let armour = ArmoredReader::new(text.trim().as_bytes());
         let decryptor = age::Decryptor::new_buffered(armour).map_err(|_| HandoverError::NotAFile)?;
-        let reader = decryptor.decrypt(std::iter::once(&identity.0 as &dyn age::Identity)).map_err(|error| {
-            match error {
+        let reader =
+            decryptor.decrypt(std::iter::once(&identity.0 as &dyn age::Identity)).map_err(|error| match error {
                 age::DecryptError::NoMatchingKeys => HandoverError::NotForUs,
                 _ => HandoverError::Damaged,
-            }
-        })?;
+            })?;
         // Large enough from the start, so that no half-filled copy is left behind by growing.
         let mut plaintext = Zeroizing::new(Vec::with_capacity(LONGEST_PLAINTEXT as usize + 64));
         reader.take(LONGEST_PLAINTEXT).read_to_end(&mut plaintext).map_err(|_| HandoverError::Damaged)?;

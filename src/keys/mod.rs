@@ -68,7 +68,9 @@ pub enum KeyError {
     #[error("this collector has a shared state already; `keys join accept --replace` takes another in its place")]
     HasState,
     /// The shared state is past the day, which has no key here.
-    #[error("the shared state is past {0}, and a state leads to no earlier day; is the clock right? A new hand-over with `tuman keys join` helps")]
+    #[error(
+        "the shared state is past {0}, and a state leads to no earlier day; is the clock right? A new hand-over with `tuman keys join` helps"
+    )]
     Passed(Date),
     /// The day has begun, or is too far away.
     #[error("entropy can be mixed in for tomorrow and up to 30 days ahead; {0} is not among these days")]

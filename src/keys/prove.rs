@@ -113,7 +113,9 @@ pub fn prove(keyring: &Keyring, date: Date, id: &str, evidence: &Evidence) -> Re
     let found = match (of_day, tried.is_empty()) {
         (true, _) => format!("the key of {date} is there and gives this identifier its tokens of that day"),
         (false, true) => "no day has a key".to_owned(),
-        (false, false) => format!("{tokens} tokens were computed, with the keys of {}: of these days only", tried.join(", ")),
+        (false, false) => {
+            format!("{tokens} tokens were computed, with the keys of {}: of these days only", tried.join(", "))
+        }
     };
     steps.push(step("no key that is there gives a token of the day", !of_day, &found));
     let leads = has_file || of_day || leads_to.is_some_and(|first| first <= day);

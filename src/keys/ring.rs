@@ -13,10 +13,10 @@ use tuman_privacy::time::Day;
 use tuman_privacy::token::{DayKey, Tokeniser};
 use zeroize::Zeroizing;
 
+use super::KeyError;
 use super::chronicle::Known;
 use super::folder::Folder;
 use super::record::{Act, KeyRecord, NO_KEY, Record};
-use super::KeyError;
 use crate::clock::{Zone, date_of, day_of, timestamp};
 use crate::config::KeyMode;
 use crate::memory::KEEPER;
@@ -62,13 +62,7 @@ impl Keyring {
     ///
     /// # Errors
     /// Where either cannot be read, or a file is no key.
-    pub fn open(
-        folder: &Path,
-        record: &Path,
-        zone: Zone,
-        grace_ms: i64,
-        mode: KeyMode,
-    ) -> Result<Keyring, KeyError> {
+    pub fn open(folder: &Path, record: &Path, zone: Zone, grace_ms: i64, mode: KeyMode) -> Result<Keyring, KeyError> {
         let keyring = Keyring {
             folder: Folder::open(folder)?,
             record: Record::at(record),
@@ -304,13 +298,7 @@ impl Keyring {
     }
 
     /// Gives a day its key: the file, the record, the tokeniser. `key` is left wiped.
-    pub(super) fn adopt(
-        &self,
-        state: &mut State,
-        day: Day,
-        key: &mut [u8; 32],
-        now_ms: i64,
-    ) -> Result<(), KeyError> {
+    pub(super) fn adopt(&self, state: &mut State, day: Day, key: &mut [u8; 32], now_ms: i64) -> Result<(), KeyError> {
         // The file before the record: a crash in between finds it at the next start and records it then. The other way
         // round, the record could name a key that never was.
         self.folder.write(&key_file(day), key)?;

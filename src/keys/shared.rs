@@ -265,13 +265,7 @@ impl Keyring {
 
     /// Passes all days through `through`, and makes today's key on the way. In `own` mode a state that was left goes on
     /// too, without a key.
-    pub(super) fn advance(
-        &self,
-        state: &mut State,
-        today: Day,
-        through: Day,
-        now_ms: i64,
-    ) -> Result<(), KeyError> {
+    pub(super) fn advance(&self, state: &mut State, today: Day, through: Day, now_ms: i64) -> Result<(), KeyError> {
         let Some(mut shared) = self.read_shared()? else {
             return Ok(());
         };

@@ -5,6 +5,7 @@ mod cli;
 mod crash;
 mod harness;
 mod http;
+mod keys;
 mod privacy;
 mod seal;
 mod spec;

@@ -23,7 +23,12 @@ impl Member {
     }
 
     /// The process ends after `steps` steps of `work`, and starts again. Says whether `work` was done by then.
-    fn crash(mut self, steps: usize, now: i64, work: impl FnOnce(&Keyring) -> Result<(), KeyError>) -> (Member, bool) {
+    fn crash(
+        mut self,
+        steps: usize,
+        now: i64,
+        work: impl FnOnce(&Keyring) -> Result<(), KeyError>,
+    ) -> (Member, bool) {
         self.keyring.folder.crash.after(steps);
         let done = work(&self.keyring).is_ok();
         self.keyring = keyring_of(self.folder.path(), KeyMode::Shared);

@@ -20,7 +20,7 @@ fn a_folder_is_made_served_and_asked() {
     assert!(doctor.status.success() && text.ends_with("All is well.\n"), "{text}");
 
     let keys: Value = serde_json::from_slice(&on(folder, &["keys", "--json"]).stdout).unwrap();
-    assert_eq!(keys.as_array().unwrap().len(), 1);
+    assert_eq!((keys["days"].as_array().unwrap().len(), &keys["mode"]), (1, &Value::from("own")));
 
     // Today is not over in Almaty: a day can be sealed from its midnight on.
     let today = date_of(Zone::named("Asia/Almaty").unwrap().day(now_ms));
@@ -36,10 +36,10 @@ fn a_folder_is_made_served_and_asked() {
     let stats: Value = serde_json::from_slice(&on(folder, &["stats", "activity"]).stdout).unwrap();
     assert_eq!(stats["fresh"]["sealed_days"], 0);
     let verified: Value = serde_json::from_slice(&on(folder, &["audit", "verify", "--json"]).stdout).unwrap();
-    assert_eq!((&verified["whole"], &verified["entries"]), (&Value::Bool(true), &Value::from(1)));
+    assert_eq!((&verified["whole"], &verified["entries"]), (&Value::Bool(true), &Value::from(2)));
     let list = on(folder, &["audit", "list"]);
     let list = String::from_utf8_lossy(&list.stdout).into_owned();
-    assert!(list.contains("started"), "{list}");
+    assert!(list.contains("started") && list.matches("key_created").count() == 1, "{list}");
     let wrong = on(folder, &["stats", "activity", "--period", "someday"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("last_30_days"));

@@ -41,6 +41,15 @@ impl Child {
         Child::start(command, folder)
     }
 
+    /// Starts it where no memory may be locked.
+    #[cfg(target_os = "linux")]
+    pub fn serve_without_locks(folder: &Path) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -l 0; exec \"$0\" \"$@\""]).arg(tuman().get_program());
+        command.env_remove("TUMAN_CONFIG").args(["serve", "--json", "--config"]).arg(folder.join("tuman.toml"));
+        Child::start(command, folder)
+    }
+
     /// Starts a small demo and waits until it listens.
     pub fn demo(folder: &Path) -> Child {
         std::fs::create_dir_all(folder).unwrap();
