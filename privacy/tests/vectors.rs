@@ -108,3 +108,17 @@ fn every_step_of_the_ratchet_vector_holds() {
         ratchet.advance();
     }
 }
+
+#[test]
+fn the_vector_of_fresh_entropy_holds() {
+    let vectors = parsed(TOKENS);
+    let mix = &vectors["ratchet"]["mix"];
+    let mut ratchet = Ratchet::take(&mut bytes(mix, "state_hex"));
+    assert_eq!(hex::encode(ratchet.check()), mix["check_hex"].as_str().unwrap());
+    ratchet.mix(&bytes(mix, "entropy_hex"));
+    assert_eq!(ratchet.expose(), &bytes(mix, "mixed_state_hex"));
+    assert_eq!(hex::encode(ratchet.check()), mix["mixed_check_hex"].as_str().unwrap());
+    assert_eq!(ratchet.day_key().expose(), &bytes(mix, "mixed_key_hex"));
+    ratchet.advance();
+    assert_eq!(ratchet.expose(), &bytes(mix, "next_state_hex"));
+}

@@ -6,10 +6,10 @@
 //! so that a power cut leaves none on a disk.
 //! Does not: make tokens. The boundary's `Tokeniser` does, and holds the only copy in use.
 //!
-//! - [`ring`]: which days are open;
+//! - `ring`: which days are open;
 //! - [`shared`]: the state that several collectors share, and fresh entropy for it;
 //! - [`handover`]: what one collector gives another, encrypted;
-//! - [`folder`] and [`record`]: the files;
+//! - `folder` and `record`: the files;
 //! - [`chronicle`]: the audit log's account of all this;
 //! - [`prove`]: can a day's tokens still be computed?
 //! - [`command`]: what `tuman keys` asks for.

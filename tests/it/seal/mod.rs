@@ -23,9 +23,12 @@ async fn a_seal_leaves_releases_and_destroys_rows_and_key() {
     let record = &app.app.keyring.records()[0];
     assert_eq!(record.day.to_string(), "2026-10-05");
     assert!(record.destroyed_at.is_some());
-    let audit = app.rows("SELECT kind, detail FROM audit");
-    assert_eq!(audit[0]["kind"], "day_sealed");
-    assert!(audit[0]["detail"].as_str().unwrap().contains(&record.name));
+    let audit = app.rows("SELECT kind, detail FROM audit ORDER BY seq");
+    for (entry, kind) in audit.iter().zip(["key_created", "day_sealed"]) {
+        assert_eq!(entry["kind"], kind);
+        assert!(entry["detail"].as_str().unwrap().contains(&record.name));
+    }
+    assert_eq!(audit.len(), 2);
     assert_eq!(std::fs::read_dir(app.data().join("seal")).unwrap().count(), 0);
     let keys: Vec<_> = std::fs::read_dir(&app.app.config.paths.keys).unwrap().flatten().collect();
     assert!(keys.iter().all(|key| !key.file_name().to_string_lossy().contains("2026-10-05")));
