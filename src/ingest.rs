@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
 use tuman_privacy::anonymise::{Arrival, Rejection, Rules, anonymise};
 use tuman_privacy::place::Region;
 use tuman_privacy::report::{Report, ReportError};
 use tuman_privacy::report_id::{Fingerprint, Fingerprinter};
 use tuman_privacy::time::Offsets;
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::answer::Answer;
 use crate::catalogue::Catalogues;
@@ -24,6 +25,19 @@ use crate::metrics::Metric;
 use crate::record;
 use crate::seen::{Known, Seen};
 use crate::spool::{AppendError, Spool};
+
+/// A report's bytes, wiped when dropped.
+///
+/// Not `Zeroizing<Vec<u8>>`, which wipes a vector byte by byte: as a slice it is wiped at the speed of memory.
+#[derive(Default)]
+pub struct Body(pub Vec<u8>);
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+        self.0.spare_capacity_mut().zeroize();
+    }
+}
 
 /// Why a report was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +97,7 @@ struct Prepared {
 enum Step {
     Append(Prepared),
     Known(Answer, Vec<u8>),
-    Wait(tokio::sync::oneshot::Receiver<Option<Answer>>),
+    Wait(oneshot::Receiver<Option<Answer>>),
 }
 
 impl Ingest {
@@ -125,20 +139,13 @@ impl Ingest {
     ///
     /// # Errors
     /// Where the report was not taken; nothing of it is kept then.
-    pub async fn take(
-        self: &Arc<Self>,
-        app: &str,
-        body: Zeroizing<Vec<u8>>,
-        opted_out: bool,
-    ) -> Result<Answer, IngestError> {
-        let step = self.prepare(app, &body, opted_out);
+    pub async fn take(self: &Arc<Self>, app: &str, body: Body, opted_out: bool) -> Result<Answer, IngestError> {
+        let step = self.prepare(app, &body.0, opted_out);
         drop(body);
         match step? {
             Step::Append(prepared) => {
-                let ingest = self.clone();
-                // A task of its own: a client that hangs up must not stop what is half done.
-                let task = actix_web::rt::spawn(async move { ingest.append(prepared).await });
-                task.await.unwrap_or(Err(AppendError::Closed)).map_err(IngestError::from)
+                let taken = self.append(prepared).await;
+                taken.unwrap_or(Err(AppendError::Closed)).map_err(IngestError::from)
             }
             Step::Known(answer, record) => {
                 // The retry's line in the ledger. The client has its promise already, so that a failure costs the line only.
@@ -186,20 +193,18 @@ impl Ingest {
         Ok(Step::Append(Prepared { record, answer, report: id, now_ms, open }))
     }
 
-    async fn append(&self, prepared: Prepared) -> Result<Answer, AppendError> {
+    /// Appends, and settles the report on the spool's own thread: a client that hangs up must not stop what is half done.
+    fn append(&self, prepared: Prepared) -> oneshot::Receiver<Result<Answer, AppendError>> {
         let Prepared { record, answer, report, now_ms, open } = prepared;
-        let appended = self.spool.append(record).await;
-        drop(open);
-        match appended {
-            Ok(()) => {
-                self.seen.settle(report, Some(&answer), now_ms);
-                Ok(answer)
-            }
-            Err(error) => {
-                self.seen.settle(report, None, now_ms);
-                Err(error)
-            }
-        }
+        let (sender, receiver) = oneshot::channel();
+        let seen = self.seen.clone();
+        self.spool.append_then(record, move |appended| {
+            drop(open);
+            seen.settle(report, appended.is_ok().then_some(&answer), now_ms);
+            // The client may have hung up.
+            let _ = sender.send(appended.map(|()| answer));
+        });
+        receiver
     }
 
     /// The zone's offsets, looked up anew every hour.

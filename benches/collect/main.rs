@@ -8,6 +8,7 @@
 //! Does not: judge. It ends with 0 whatever the numbers are.
 
 mod client;
+mod floor_report;
 mod floors;
 mod load;
 mod process;
@@ -40,6 +41,8 @@ struct Times {
 
 struct Args {
     json: bool,
+    /// Only loads of so many events a request; all where none is named.
+    only: Vec<usize>,
     times: Times,
     folder: PathBuf,
 }
@@ -126,7 +129,7 @@ fn main() -> ExitCode {
     let args = match arguments() {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("collect: {error}; there are --json, --short, --folder DIR");
+            eprintln!("collect: {error}; there are --json, --short, --only EVENTS, --folder DIR");
             return ExitCode::from(2);
         }
     };
@@ -144,6 +147,7 @@ fn arguments() -> Result<Args> {
     let seconds = Duration::from_secs;
     let mut args = Args {
         json: false,
+        only: Vec::new(),
         times: Times { floor: seconds(3), phase: seconds(10), idle: seconds(10) },
         folder: env!("CARGO_TARGET_TMPDIR").into(),
     };
@@ -157,6 +161,7 @@ fn arguments() -> Result<Args> {
                 let short = Duration::from_millis(600);
                 args.times = Times { floor: short / 3, phase: short, idle: short * 2 };
             }
+            "--only" => args.only.push(given.next().context("--only needs a number of events")?.parse()?),
             "--folder" => args.folder = given.next().context("--folder needs a folder")?.into(),
             other => anyhow::bail!("`{other}` is unknown"),
         }
@@ -177,6 +182,9 @@ fn measure(args: &Args, findings: &mut Findings) -> Result<()> {
     let server = Server::collector(&folder.path().join("collector"))?;
     measure_idle(&server, &args.times, "idle, just started", findings)?;
     for (number, kind) in KINDS.into_iter().enumerate() {
+        if !args.only.is_empty() && !args.only.contains(&kind.events) {
+            continue;
+        }
         measure_kind(&server, kind, floors.empty_ns[number], &floors, &args.times, findings)?;
     }
     measure_memory(&server, findings)?;

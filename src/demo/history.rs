@@ -12,6 +12,7 @@ use super::fleet::{Fleet, Upload};
 use crate::app::{App, Declared};
 use crate::clock::{Clock, ManualClock, Zone};
 use crate::config::Config;
+use crate::ingest::Body;
 use crate::store::Store;
 
 /// Reports on their way to a sync at one time.
@@ -78,7 +79,7 @@ async fn take_all(app: &Arc<App>, clock: &ManualClock, uploads: impl Iterator<It
         let mut upload = Box::pin(async move {
             clock.set(upload.sent_at.as_millisecond());
             debug_assert_eq!(clock.now_ms(), upload.sent_at.as_millisecond());
-            let answer = app.ingest.take(APP, upload.body.into(), upload.do_not_track).await?;
+            let answer = app.ingest.take(APP, Body(upload.body), upload.do_not_track).await?;
             anyhow::Ok(u64::from(answer.accepted))
         });
         match futures_util::poll!(&mut upload) {

@@ -7,9 +7,10 @@ use actix_web::web::Payload;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use libdeflater::Decompressor;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::error::{Code, Problem};
+use crate::ingest::Body;
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +50,19 @@ impl Encoding {
 ///
 /// # Errors
 /// Where it is larger, or the client stops sending.
-pub async fn read(headers: &HeaderMap, mut payload: Payload, most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+pub async fn read(headers: &HeaderMap, mut payload: Payload, most: usize) -> Result<Body, Problem> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let length: usize = length.unwrap_or(0);
     if length > most {
         return Err(Code::BodyTooLarge.into());
     }
-    let mut body = Zeroizing::new(Vec::with_capacity(length));
+    let mut body = Body(Vec::with_capacity(length));
     while let Some(chunk) = payload.next().await {
         let chunk: Bytes = chunk.map_err(|_| Code::RequestTimeout)?;
-        if body.len() + chunk.len() > most {
+        if body.0.len() + chunk.len() > most {
             return Err(Code::BodyTooLarge.into());
         }
-        body.extend_from_slice(&chunk);
+        body.0.extend_from_slice(&chunk);
         // The framework's buffer: wiped where nobody else shares it.
         if let Ok(mut chunk) = chunk.try_into_mut() {
             chunk.zeroize();
@@ -85,12 +86,12 @@ pub async fn drain(mut payload: Payload, most: usize) {
 ///
 /// # Errors
 /// Where it is damaged, or larger.
-pub fn decode(body: Zeroizing<Vec<u8>>, encoding: Encoding, most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+pub fn decode(body: Body, encoding: Encoding, most: usize) -> Result<Body, Problem> {
     match encoding {
-        Encoding::Identity if body.len() > most => Err(Code::DecompressedTooLarge.into()),
+        Encoding::Identity if body.0.len() > most => Err(Code::DecompressedTooLarge.into()),
         Encoding::Identity => Ok(body),
-        Encoding::Gzip => gunzip(&body, most),
-        Encoding::Zstd => unzstd(&body, most),
+        Encoding::Gzip => gunzip(&body.0, most),
+        Encoding::Zstd => unzstd(&body.0, most),
     }
 }
 
@@ -100,7 +101,7 @@ thread_local! {
 
 /// A gzip stream. Almost all have one member, whose trailer gives the size of the output: libdeflate takes those at
 /// once. Several members go the slower way.
-fn gunzip(body: &[u8], most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+fn gunzip(body: &[u8], most: usize) -> Result<Body, Problem> {
     let Some((_, trailer)) = body.split_last_chunk::<8>().filter(|_| body.starts_with(&[0x1f, 0x8b])) else {
         return Err(Code::BadEncoding.into());
     };
@@ -109,41 +110,41 @@ fn gunzip(body: &[u8], most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     if size > most {
         return Err(Code::DecompressedTooLarge.into());
     }
-    let mut out = Zeroizing::new(vec![0; size]);
-    let written = GZIP.with_borrow_mut(|decompressor| decompressor.gzip_decompress(body, &mut out));
+    let mut out = Body(vec![0; size]);
+    let written = GZIP.with_borrow_mut(|decompressor| decompressor.gzip_decompress(body, &mut out.0));
     // The checksum too: of several members of one size, the first alone is not the whole.
-    if written == Ok(size) && libdeflater::crc32(&out) == checksum {
+    if written == Ok(size) && libdeflater::crc32(&out.0) == checksum {
         return Ok(out);
     }
     capped(flate2::read::MultiGzDecoder::new(body), body.len(), most)
 }
 
-fn unzstd(body: &[u8], most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+fn unzstd(body: &[u8], most: usize) -> Result<Body, Problem> {
     let mut decoder = zstd::stream::read::Decoder::new(body).map_err(|_| Code::BadEncoding)?;
     // 8 MiB: what RFC 8878 asks a decoder to support, and no more memory than that for a hostile frame.
     decoder.window_log_max(23).map_err(|_| Code::BadEncoding)?;
     capped(decoder, body.len(), most)
 }
 
-fn capped(decoder: impl Read, sent: usize, most: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+fn capped(decoder: impl Read, sent: usize, most: usize) -> Result<Body, Problem> {
     // Grown by hand, so that no outgrown buffer is freed without being wiped.
-    let mut out = Zeroizing::new(vec![0; (sent * 8).max(4_096).min(most + 1)]);
+    let mut out = Body(vec![0; (sent * 8).max(4_096).min(most + 1)]);
     let mut decoder = decoder.take(most as u64 + 1);
     let mut written = 0;
     loop {
-        let read = decoder.read(&mut out[written..]).map_err(|_| Code::BadEncoding)?;
+        let read = decoder.read(&mut out.0[written..]).map_err(|_| Code::BadEncoding)?;
         written += read;
         if written > most {
             return Err(Code::DecompressedTooLarge.into());
         }
         if read == 0 {
-            out.truncate(written);
+            out.0.truncate(written);
             return Ok(out);
         }
-        if written == out.len() {
-            let larger = Zeroizing::new(vec![0; (out.len() * 4).min(most + 1)]);
+        if written == out.0.len() {
+            let larger = Body(vec![0; (out.0.len() * 4).min(most + 1)]);
             let smaller = std::mem::replace(&mut out, larger);
-            out[..written].copy_from_slice(&smaller);
+            out.0[..written].copy_from_slice(&smaller.0);
         }
     }
 }
@@ -160,19 +161,19 @@ mod tests {
     }
 
     fn code(body: Vec<u8>, encoding: Encoding, most: usize) -> Code {
-        decode(Zeroizing::new(body), encoding, most).unwrap_err().code()
+        decode(Body(body), encoding, most).err().unwrap().code()
     }
 
     #[test]
     fn one_and_several_members_are_read() {
-        let ones = decode(Zeroizing::new(gzip(b"hello")), Encoding::Gzip, 100).unwrap();
-        assert_eq!(ones.as_slice(), b"hello");
+        let ones = decode(Body(gzip(b"hello")), Encoding::Gzip, 100).unwrap();
+        assert_eq!(ones.0, b"hello");
         // Two members of one size: the trailer's size alone would take the first for the whole.
         let two = [gzip(b"hello"), gzip(b"world")].concat();
-        assert_eq!(decode(Zeroizing::new(two), Encoding::Gzip, 100).unwrap().as_slice(), b"helloworld");
+        assert_eq!(decode(Body(two), Encoding::Gzip, 100).unwrap().0, b"helloworld");
         let long: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         let two = [gzip(&long), gzip(b"!")].concat();
-        assert_eq!(decode(Zeroizing::new(two), Encoding::Gzip, 1 << 20).unwrap().len(), 400_001);
+        assert_eq!(decode(Body(two), Encoding::Gzip, 1 << 20).unwrap().0.len(), 400_001);
     }
 
     #[test]
@@ -195,8 +196,8 @@ mod tests {
     #[test]
     fn what_fits_exactly_is_taken() {
         let data = vec![b'x'; 5_000];
-        assert_eq!(decode(Zeroizing::new(gzip(&data)), Encoding::Gzip, 5_000).unwrap().len(), 5_000);
+        assert_eq!(decode(Body(gzip(&data)), Encoding::Gzip, 5_000).unwrap().0.len(), 5_000);
         let zstd = zstd::bulk::compress(&data, 1).unwrap();
-        assert_eq!(decode(Zeroizing::new(zstd), Encoding::Zstd, 5_000).unwrap().len(), 5_000);
+        assert_eq!(decode(Body(zstd), Encoding::Zstd, 5_000).unwrap().0.len(), 5_000);
     }
 }

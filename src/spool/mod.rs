@@ -58,7 +58,7 @@ use tokio::sync::oneshot;
 pub use filesystem::{File, Filesystem, RealFilesystem};
 pub use segment::{Segment, SegmentId};
 
-use queue::{Request, Shared};
+use queue::{Caller, Request, Shared};
 use segment::{HEADER_BYTES, Stamp};
 use writer::Writer;
 
@@ -239,6 +239,14 @@ impl Spool {
         self.submit(record)?.await.unwrap_or(Err(AppendError::Closed))
     }
 
+    /// Appends a record, and calls `told` with the outcome, whatever it is: at once where the record is refused, else on
+    /// the writer's thread. It holds up the next batch, so it must be short, and must not panic.
+    pub fn append_then(&self, record: Vec<u8>, told: impl FnOnce(Result<(), AppendError>) + Send + 'static) {
+        if let Err((why, caller)) = self.offer(record, Caller::new(told)) {
+            caller.tell(Err(why));
+        }
+    }
+
     /// The same as [`Spool::append`] for a thread without a runtime.
     ///
     /// # Errors
@@ -359,28 +367,36 @@ impl Spool {
     }
 
     fn submit(&self, record: Vec<u8>) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
+        let (done, outcome) = oneshot::channel();
+        let caller = Caller::new(|told| {
+            // Whoever waits may stop waiting.
+            let _ = done.send(told);
+        });
+        self.offer(record, caller).map(|()| outcome).map_err(|(why, _)| why)
+    }
+
+    fn offer(&self, record: Vec<u8>, caller: Caller) -> Result<(), (AppendError, Caller)> {
         let options = &self.shared().options;
         let size = segment::encoded_bytes(&record);
         if HEADER_BYTES.saturating_add(size) > options.segment_bytes {
-            return Err(AppendError::TooLarge);
+            return Err((AppendError::TooLarge, caller));
         }
         let mut state = self.shared().lock();
         if state.closed {
-            return Err(AppendError::Closed);
+            return Err((AppendError::Closed, caller));
         }
         let queued = state.queued_bytes.saturating_add(size);
         if state.stored_bytes.saturating_add(queued) > options.limit_bytes {
-            return Err(AppendError::Full);
+            return Err((AppendError::Full, caller));
         }
         let crowded = state.queued_records > 0 && queued > options.queue_bytes;
         if crowded || state.queued_records >= options.queue_records {
-            return Err(AppendError::Overloaded);
+            return Err((AppendError::Overloaded, caller));
         }
         state.queued_records += 1;
         state.queued_bytes = queued;
-        let (done, outcome) = oneshot::channel();
-        self.shared().enqueue(state, Request::Append { record, done });
-        Ok(outcome)
+        self.shared().enqueue(state, Request::Append { record, caller });
+        Ok(())
     }
 
     fn request_rotation(&self) -> Result<oneshot::Receiver<SegmentId>, AppendError> {

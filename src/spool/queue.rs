@@ -14,9 +14,32 @@ use super::recovery::Found;
 use super::segment::{self, Identity};
 use super::{AppendError, Depth, Filesystem, MonotonicClock, Options, SegmentId, lock};
 
+/// Whoever is told what became of a record. Told exactly once: also where the writer ends without having come to it.
+pub(super) struct Caller(Option<Box<dyn FnOnce(Result<(), AppendError>) + Send>>);
+
+impl Caller {
+    pub(super) fn new(told: impl FnOnce(Result<(), AppendError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(told)))
+    }
+
+    pub(super) fn tell(mut self, outcome: Result<(), AppendError>) {
+        if let Some(told) = self.0.take() {
+            told(outcome);
+        }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told(Err(AppendError::Closed));
+        }
+    }
+}
+
 /// What a handle asks of the writer.
 pub(super) enum Request {
-    Append { record: Vec<u8>, done: oneshot::Sender<Result<(), AppendError>> },
+    Append { record: Vec<u8>, caller: Caller },
     Rotate(oneshot::Sender<SegmentId>),
 }
 

@@ -12,10 +12,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
-
 use super::identity::{self, RESERVATION};
-use super::queue::{Request, Shared, Stored};
+use super::queue::{Caller, Request, Shared, Stored};
 use super::segment::{self, HEADER_BYTES, SegmentId, Stamp};
 use super::{AppendError, File};
 
@@ -43,7 +41,7 @@ struct Current {
 #[derive(Default)]
 struct Batch {
     records: Vec<Vec<u8>>,
-    callers: Vec<oneshot::Sender<Result<(), AppendError>>>,
+    callers: Vec<Caller>,
     bytes: u64,
 }
 
@@ -105,8 +103,8 @@ impl Writer {
         let room = options.segment_bytes.saturating_sub(used);
         let mut batch = Batch::default();
         while let Some(request) = self.taken.pop_front() {
-            let (record, done) = match request {
-                Request::Append { record, done } => (record, done),
+            let (record, caller) = match request {
+                Request::Append { record, caller } => (record, caller),
                 rotate @ Request::Rotate(_) => {
                     self.taken.push_front(rotate);
                     break;
@@ -115,12 +113,12 @@ impl Writer {
             let bytes = batch.bytes.saturating_add(segment::encoded_bytes(&record));
             let enough = !batch.records.is_empty() && bytes > options.batch_bytes;
             if bytes > room || enough {
-                self.taken.push_front(Request::Append { record, done });
+                self.taken.push_front(Request::Append { record, caller });
                 break;
             }
             batch.bytes = bytes;
             batch.records.push(record);
-            batch.callers.push(done);
+            batch.callers.push(caller);
         }
         batch
     }
@@ -140,8 +138,7 @@ impl Writer {
             }
         };
         for caller in batch.callers {
-            // A caller may have stopped waiting.
-            let _ = caller.send(outcome);
+            caller.tell(outcome);
         }
     }
 
