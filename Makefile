@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test lint advisories format bench clean tools
+.PHONY: help run build engine test attack lint advisories format bench clean tools
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ engine: tools ## Fetch the pinned ClickHouse library into engine/node_modules
 
 test: tools engine ## Build and run every test, on the real engine
 	@$(CARGO) test --workspace --locked
+
+attack: tools engine ## Attack the privacy promises in full, and print how far each attack gets (half an hour)
+	@TUMAN_ATTACK=full $(CARGO) test --release --locked --test it privacy::attack -- --test-threads 1
 
 lint: tools ## Check format, lints and documentation; dependencies too where cargo-deny is installed
 	@$(CARGO) fmt --all --check
