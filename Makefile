@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test lint advisories format bench clean tools
+.PHONY: help run build engine test attack fuzz lint advisories format bench clean tools
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,27 @@ engine: tools ## Fetch the pinned ClickHouse library into engine/node_modules
 
 test: tools engine ## Build and run every test, on the real engine
 	@$(CARGO) test --workspace --locked
+
+attack: tools engine ## Attack the privacy promises in full, and print how far each attack gets (half an hour)
+	@TUMAN_ATTACK=full $(CARGO) test --release --locked --test it privacy::attack -- --test-threads 1
+
+# How long each target is fuzzed, in seconds.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS := report identifier detect spool_recovery
+# Fuzzing needs coverage counters, which the stable compiler has, and no sanitizer, which it has not. What is found beside
+# the seeds stays in fuzz/target; a crash is left in fuzz/artifacts.
+fuzz: tools .tools/bin/cargo-fuzz ## Fuzz what reads untrusted bytes, 10 minutes each; FUZZ_SECONDS=60 for less
+	@for target in $(FUZZ_TARGETS); do \
+		echo "fuzz: $$target"; \
+		mkdir -p fuzz/target/found/$$target; \
+		RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/.tools/bin:$$PATH" cargo fuzz run --sanitizer none $$target \
+			fuzz/target/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+			-dict=fuzz/report.dict; \
+	done
+
+.tools/bin/cargo-fuzz:
+	@$(CARGO) install cargo-fuzz --version 0.13.1 --locked --root .tools
 
 lint: tools ## Check format, lints and documentation; dependencies too where cargo-deny is installed
 	@$(CARGO) fmt --all --check
@@ -42,7 +63,7 @@ bench: tools engine ## Measure collection beside its floors, on the built progra
 	@$(CARGO) bench --locked --bench collect
 
 clean: ## Remove what was built, fetched and simulated
-	@rm -rf target engine/node_modules demo-data
+	@rm -rf target fuzz/target engine/node_modules demo-data
 
 # Says which tool is missing and how to get it, before anything half-way fails.
 tools:

@@ -29,6 +29,7 @@ use crate::http::routes;
 use crate::ingest::{Ingest, Settings};
 use crate::keys::{Keyring, write_secret};
 use crate::loader::Loader;
+use crate::policy;
 use crate::seal::Sealer;
 use crate::seal::journal::Journals;
 use crate::seen::Seen;
@@ -228,6 +229,7 @@ impl App {
             "version": env!("CARGO_PKG_VERSION"),
             "configuration": configuration,
             "catalogues": digests(&self.ingest.catalogues()),
+            "policy": policy::digest(),
         });
         self.sealer.audit.append(self.clock.now_ms(), "started", &detail).context("the audit log")
     }

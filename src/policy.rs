@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The languages of the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -108,12 +109,27 @@ pub enum Retention {
     None,
 }
 
+const FIELDS: &str = include_str!("../sdk-spec/fields.toml");
+
 /// The dictionary of this version.
 pub fn dictionary() -> &'static Dictionary {
-    static DICTIONARY: LazyLock<Dictionary> = LazyLock::new(|| {
-        toml::from_str(include_str!("../sdk-spec/fields.toml")).expect("the dictionary is checked by a test")
-    });
+    static DICTIONARY: LazyLock<Dictionary> =
+        LazyLock::new(|| toml::from_str(FIELDS).expect("the dictionary is checked by a test"));
     &DICTIONARY
+}
+
+/// Which edition of the dictionary and the notices this is: SHA-256 of their files, in hex. It is in the audit log's entry
+/// of each start, so that an inventory that was printed can be laid beside what ran.
+pub fn digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| {
+        let mut digest = Sha256::new();
+        for text in [FIELDS, notice(Language::Kk), notice(Language::Ru), notice(Language::En)] {
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        }
+        hex::encode(digest.finalize())
+    });
+    &DIGEST
 }
 
 /// The text that an app shows its user before it asks for consent; `{{...}}` are the app's to fill in.

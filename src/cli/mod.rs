@@ -66,7 +66,7 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Print what is collected, how it is treated, under which clause, how long it lives
     #[command(
-        after_help = "Examples:\n  tuman policy --lang kk\n  tuman policy --notice --lang ru\nA running collector shows the same at /privacy."
+        after_help = "Examples:\n  tuman policy --lang kk\n  tuman policy --notice --lang ru\nA running collector shows the same at /privacy. The last line of the inventory names its edition: the audit log\nhas it at each start."
     )]
     Policy(policy::PolicyArgs),
     /// Read the audit log, or verify its chain

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::output;
-use crate::policy::{Language, dictionary, notice};
+use crate::policy::{Language, dictionary, digest, notice};
 
 #[derive(Debug, Args)]
 pub(super) struct PolicyArgs {
@@ -35,5 +35,6 @@ pub(super) fn run(args: &PolicyArgs) -> Result<ExitCode> {
         output::line(&format!("{} ({}): {treatment}; {retention}", field.path, field.clause));
         output::line(&format!("    {}", field.what(args.lang)));
     }
+    output::line(&format!("sha256:{}", digest()));
     Ok(ExitCode::SUCCESS)
 }

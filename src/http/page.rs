@@ -11,6 +11,7 @@ mod inventory;
 mod language;
 mod layout;
 mod map;
+mod notice;
 mod overview;
 mod sections;
 #[cfg(test)]
@@ -102,7 +103,11 @@ pub(super) async fn sign_in(request: HttpRequest, body: Body, app: Data<App>) ->
 /// `GET /privacy`: open to everyone.
 pub(super) async fn privacy(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let choice = Choice { path: "/privacy", ..Choice::of(&request) };
-    respond(&app, StatusCode::OK, &choice, &[], &inventory::inventory(choice.language))
+    let content = html! {
+        (inventory::inventory(choice.language))
+        (notice::notice_section(choice.language))
+    };
+    respond(&app, StatusCode::OK, &choice, &[], &content)
 }
 
 /// `GET /page.css`.

@@ -3,6 +3,7 @@
 
 mod cli;
 mod crash;
+mod fuzz;
 mod harness;
 mod http;
 mod keys;

@@ -1,3 +1,4 @@
+mod attack;
 mod cases;
 mod nowhere;
 mod panics;

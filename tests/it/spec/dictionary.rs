@@ -66,6 +66,24 @@ impl Dictionary {
         let body = self.field.iter().filter(|field| field.part == "body" && field.path != "*");
         body.map(|field| field.path.as_str()).collect()
     }
+
+    /// The columns of a table with their types, in order.
+    pub(super) fn columns_of(&self, table: &str) -> Vec<(String, String)> {
+        let columns = self.column.iter().filter(|column| column.table == table);
+        columns.map(|column| (column.column.clone(), column.kind.clone())).collect()
+    }
+
+    /// A line for each field.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let of = |field: &Field| {
+            let Field { path, part, kind, treatment, clause, retention, sensitivity, .. } = field;
+            let (purpose, stored) = (field.purpose.join(" "), field.stored.join(" "));
+            format!(
+                "{path} | {part} | {kind} | {treatment} | {clause} | {purpose} | {retention} | {sensitivity} | {stored}"
+            )
+        };
+        self.field.iter().map(of).collect()
+    }
 }
 
 /// A report with exactly the fields of the dictionary, each array with one element.

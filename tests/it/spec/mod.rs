@@ -1,8 +1,10 @@
 //! `sdk-spec/` and the collector say the same: every test here reads a file of the contract and holds it against the
-//! code or against a collector that runs.
+//! code or against a collector that runs. So does the list of the boundary's dependencies.
 
 mod answers;
+mod dependencies;
 mod dictionary;
+mod inventory;
 mod openapi;
 mod schema;
 mod vectors;
