@@ -20,7 +20,8 @@ use sha2::{Digest, Sha256};
 
 pub use anchor::{Anchor, Found, Link};
 pub use event::{
-    DaySealed, Event, Export, Exported, KeyCreated, KeysActed, Kind, Recipient, ReloadRefused, Reloaded, Started, TokenName,
+    DaySealed, Event, Export, Exported, KeyCreated, KeysActed, Kind, Recipient, ReloadRefused, Reloaded, Started,
+    TokenName,
 };
 
 use crate::log::Line;

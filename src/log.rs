@@ -82,12 +82,9 @@ impl Declared {
     fn as_json(&self, at_ms: i64) -> String {
         let mut object = Map::new();
         object.insert("at".into(), format!("{:.3}", timestamp(at_ms)).into());
-        for (name, word) in [
-            ("level", self.level.word()),
-            ("part", self.part.word()),
-            ("line", self.name),
-            ("text", self.text),
-        ] {
+        for (name, word) in
+            [("level", self.level.word()), ("part", self.part.word()), ("line", self.name), ("text", self.text)]
+        {
             object.insert(name.into(), word.into());
         }
         for (name, value) in &self.fields {

@@ -112,9 +112,8 @@ fn list(args: &ListArgs, entries: &[Entry]) {
     let since_ms = args.since.map_or(i64::MIN, |day| {
         day.to_zoned(TimeZone::UTC).map_or(i64::MAX, |midnight| midnight.timestamp().as_millisecond())
     });
-    let is_asked = |entry: &&Entry| {
-        entry.at_ms >= since_ms && (args.kind.is_empty() || args.kind.iter().any(|kind| *kind == entry.kind))
-    };
+    let is_asked =
+        |entry: &&Entry| entry.at_ms >= since_ms && (args.kind.is_empty() || args.kind.contains(&entry.kind));
     let entries: Vec<&Entry> = entries.iter().filter(is_asked).collect();
     if args.json {
         return output::json(&entries);

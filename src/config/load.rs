@@ -234,13 +234,21 @@ mod tests {
     #[test]
     fn all_problems_come_at_once() {
         let problems = with_file(
-            "[server]\nlisten = 5\nport = 80\n[privacy]\ngrace = \"99h\"\nzone = \"Mars/Olympus\"\n[spool]\nsegment = \"8 parsecs\"\n[nonsense]\n",
+            "[server]\nlisten = 5\nport = 80\n[privacy]\ngrace = \"99h\"\nzone = \"Mars/Olympus\"\n[spool]\nsegment = \"8 parsecs\"\n[log]\nfilter = \"info,actix_http=trace\"\n[nonsense]\n",
         )
         .unwrap_err();
         let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
         assert_eq!(
             keys,
-            ["nonsense", "privacy.grace", "privacy.zone", "server.listen", "server.port", "spool.segment"]
+            [
+                "log.filter",
+                "nonsense",
+                "privacy.grace",
+                "privacy.zone",
+                "server.listen",
+                "server.port",
+                "spool.segment"
+            ]
         );
     }
 

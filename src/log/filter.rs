@@ -167,7 +167,9 @@ mod tests {
 
     #[test]
     fn other_crates_cannot_be_named_and_nothing_of_a_wrong_filter_is_echoed() {
-        for text in ["", "loud", "info,actix_http=trace", "info,tuman=debug", "trace,h2=trace", "seal=debug", "info,seal"] {
+        for text in
+            ["", "loud", "info,actix_http=trace", "info,tuman=debug", "trace,h2=trace", "seal=debug", "info,seal"]
+        {
             assert_eq!(Filter::parse(text), Err(WrongFilter), "{text}");
         }
         assert!(Filter::parse("info,490154203237518=debug").is_err_and(|wrong| !wrong.to_string().contains("4901")));

@@ -110,9 +110,12 @@ impl Line {
             Line::Panicked { place, thread } => line(Error, Serve, "panicked", "a thread panicked")
                 .with("place", Value::Place(place.clone()))
                 .with("thread", Value::Thread(thread.clone())),
-            Line::MemoryNotLocked => {
-                line(Warn, Serve, "memory_not_locked", "keys are not locked into memory: raise the limit of locked memory")
-            }
+            Line::MemoryNotLocked => line(
+                Warn,
+                Serve,
+                "memory_not_locked",
+                "keys are not locked into memory: raise the limit of locked memory",
+            ),
             Line::NoKey { fault } => {
                 line(Error, Http, "no_key", "no key for today: reports are not taken").caused_by(*fault)
             }
@@ -127,11 +130,9 @@ impl Line {
             Line::SpoolRenamed => {
                 line(Warn, Spool, "spool_renamed", "the identity of the spool is damaged; a new one is drawn")
             }
-            Line::BatchFailed { records, fault } => {
-                line(Warn, Spool, "batch_failed", "a batch could not be written")
-                    .with("records", Value::Number(*records))
-                    .caused_by(*fault)
-            }
+            Line::BatchFailed { records, fault } => line(Warn, Spool, "batch_failed", "a batch could not be written")
+                .with("records", Value::Number(*records))
+                .caused_by(*fault),
             Line::BatchNotCut { segment, fault } => {
                 line(Warn, Spool, "batch_not_cut", "the end of a failed batch could not be cut off")
                     .with("segment", Value::Number(segment.get()))
@@ -177,17 +178,23 @@ impl Line {
             Line::DueUnknown { fault } => {
                 line(Error, Seal, "due_unknown", "cannot see which days are due").caused_by(*fault)
             }
-            Line::KeysBehind { fault } => {
-                line(Warn, Seal, "keys_behind", "the shared state of keys, or its entries in the audit log, are behind")
-                    .caused_by(*fault)
-            }
+            Line::KeysBehind { fault } => line(
+                Warn,
+                Seal,
+                "keys_behind",
+                "the shared state of keys, or its entries in the audit log, are behind",
+            )
+            .caused_by(*fault),
             Line::KeysNotEntered { fault } => {
                 line(Warn, Audit, "keys_not_entered", "the audit log does not have all entries of keys yet")
                     .caused_by(*fault)
             }
-            Line::AnchorDisputed => {
-                line(Error, Audit, "anchor_disputed", "the audit log is not the one of its anchor: tuman audit verify")
-            }
+            Line::AnchorDisputed => line(
+                Error,
+                Audit,
+                "anchor_disputed",
+                "the audit log is not the one of its anchor: tuman audit verify",
+            ),
             Line::AnchorBehind { fault } => {
                 line(Warn, Audit, "anchor_behind", "an entry of the audit log is not confirmed in its anchor")
                     .caused_by(*fault)

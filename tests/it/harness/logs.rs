@@ -4,7 +4,6 @@
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
 
-use tracing_subscriber::fmt::MakeWriter;
 use tuman::config::LogFormat;
 use tuman::log::{Filter, start_to};
 
@@ -31,11 +30,19 @@ impl Write for &Kept {
     }
 }
 
-impl<'a> MakeWriter<'a> for Kept {
-    type Writer = &'a Kept;
+/// Without the time at the front of each line, which comes in one piece: a second with its fraction looks like a
+/// coordinate.
+struct WithoutTime;
 
-    fn make_writer(&'a self) -> &'a Kept {
-        self
+impl Write for WithoutTime {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = bytes.iter().position(|byte| *byte == b' ').map_or(bytes, |space| &bytes[space..]);
+        (&LOGGED).write_all(text)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -43,9 +50,9 @@ impl<'a> MakeWriter<'a> for Kept {
 pub fn capture() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        start_to(Filter::parse("trace").unwrap(), LogFormat::Text, &LOGGED);
+        start_to(Filter::parse("trace").unwrap(), LogFormat::Text, WithoutTime);
         let filter = tracing_subscriber::EnvFilter::new("trace,h2=off");
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(&FOREIGN).init();
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| &FOREIGN).init();
         tuman::metrics::recorder();
     });
 }

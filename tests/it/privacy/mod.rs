@@ -1,4 +1,5 @@
 mod cases;
+mod logs;
 mod nowhere;
 mod panics;
 mod sealing;

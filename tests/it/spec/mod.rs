@@ -3,7 +3,7 @@
 
 mod answers;
 mod dictionary;
-mod openapi;
+pub mod openapi;
 mod schema;
 mod vectors;
 mod words;
