@@ -9,6 +9,7 @@ use std::path::Path;
 use rand::TryRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use toml::Spanned;
 
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,17 +57,29 @@ pub enum AccessError {
     #[error("the access file {0} cannot be read ({1}); `tuman init` makes one")]
     Read(String, std::io::Error),
     /// It is not of the form.
-    #[error("the access file {0} is wrong: {1}")]
-    Form(String, String),
+    #[error("the access file {file} is wrong: line {line}: {what}")]
+    Form {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong and what would be right.
+        what: String,
+    },
     /// No randomness.
     #[error("the operating system gives no randomness")]
     Randomness,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileForm {
     #[serde(default)]
+    token: Vec<Spanned<Grant>>,
+}
+
+#[derive(Serialize)]
+struct NewFile {
     token: Vec<Grant>,
 }
 
@@ -78,19 +91,26 @@ impl Access {
     pub fn read(file: &Path) -> Result<Access, AccessError> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| AccessError::Read(name.clone(), error))?;
-        let form: FileForm =
-            toml::from_str(&text).map_err(|error| AccessError::Form(name.clone(), error.message().to_owned()))?;
-        Access::from_grants(form.token).map_err(|what| AccessError::Form(name, what))
+        let wrong = |at: usize, what: String| {
+            let line = text[..at.min(text.len())].matches('\n').count() + 1;
+            AccessError::Form { file: name.clone(), line, what }
+        };
+        let form: FileForm = toml::from_str(&text)
+            .map_err(|error| wrong(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
+        Access::from_grants(form.token).map_err(|(at, what)| wrong(at, what))
     }
 
-    fn from_grants(grants: Vec<Grant>) -> Result<Access, String> {
+    /// An error comes with where its token begins.
+    fn from_grants(grants: Vec<Spanned<Grant>>) -> Result<Access, (usize, String)> {
         let mut access = HashMap::new();
         for grant in grants {
+            let at = grant.span().start;
+            let grant = grant.into_inner();
             let mut hash = [0; 32];
             hex::decode_to_slice(&grant.sha256, &mut hash)
-                .map_err(|_| format!("token `{}`: sha256 is 64 hex digits", grant.name))?;
+                .map_err(|_| (at, format!("token `{}`: sha256 is 64 hex digits", grant.name)))?;
             if grant.role == Role::App && grant.app.is_none() {
-                return Err(format!("token `{}`: an app's key names its app", grant.name));
+                return Err((at, format!("token `{}`: an app's key names its app", grant.name)));
             }
             access.insert(hash, grant);
         }
@@ -124,7 +144,7 @@ pub fn issue(name: &str, role: Role, app: Option<&str>) -> Result<(String, Grant
 /// The access file that holds these grants.
 #[must_use]
 pub fn file_of(grants: Vec<Grant>) -> String {
-    let body = toml::to_string(&FileForm { token: grants }).unwrap_or_default();
+    let body = toml::to_string(&NewFile { token: grants }).unwrap_or_default();
     format!("# Tokens are stored as SHA-256: a lost one is replaced, not recovered.\n{body}")
 }
 
@@ -148,7 +168,14 @@ mod tests {
 
     #[test]
     fn an_apps_key_names_its_app() {
+        let (_, analyst) = issue("y", Role::Analyst, None).unwrap();
         let (_, grant) = issue("x", Role::App, None).unwrap();
-        assert!(Access::from_grants(vec![grant]).is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("access.toml");
+        std::fs::write(&file, file_of(vec![analyst, grant])).unwrap();
+        let line = std::fs::read_to_string(&file).unwrap().lines().position(|line| line.contains("\"x\"")).unwrap();
+        let wrong = Access::read(&file).unwrap_err();
+        // Its entry begins on the line before its name.
+        assert!(matches!(wrong, AccessError::Form { line: found, .. } if found == line), "{wrong}");
     }
 }

@@ -1,6 +1,5 @@
 //! Wiring: opens every part in its order, runs them, stops them in the reverse order.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -15,21 +14,20 @@ use actix_web::{App as HttpApp, HttpServer};
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use rand::TryRng;
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tuman_privacy::place::{Cell, Region};
 use tuman_privacy::report_id::Fingerprinter;
 
-use crate::access::Access;
-use crate::audit::Audit;
-use crate::catalogue::Catalogues;
+use crate::access::{Access, AccessError};
+use crate::audit::{Audit, Event, Reloaded, Started};
+use crate::catalogue::{CatalogueErrors, Catalogues};
 use crate::clock::{Clock, Zone, date_of};
 use crate::config::Config;
 use crate::http::routes;
 use crate::ingest::{Ingest, Settings};
 use crate::keys::{Keyring, write_secret};
 use crate::loader::Loader;
-use crate::policy;
+use crate::log::Line;
 use crate::seal::Sealer;
 use crate::seal::journal::Journals;
 use crate::seen::Seen;
@@ -85,6 +83,71 @@ impl Declared {
         let catalogues = Catalogues::read(&config.paths.catalogue)?;
         let access = Access::read(&config.paths.access)?;
         Ok(Declared { catalogues, access })
+    }
+}
+
+/// What kept catalogues and tokens from being read anew: numbers and fixed words, for the log. The texts name values of
+/// the files, and are for whoever asks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// The catalogues.
+    Catalogues {
+        /// How much is wrong with them.
+        problems: u64,
+        /// The line of the first problem.
+        first_line: u64,
+    },
+    /// The file of tokens.
+    Access {
+        /// The line of the problem; zero where the file cannot be read.
+        line: u64,
+    },
+    /// The entry in the audit log was not taken.
+    AuditLog,
+    /// The work ended with a panic.
+    Interrupted,
+}
+
+impl Unusable {
+    fn of(error: &anyhow::Error) -> Unusable {
+        if let Some(CatalogueErrors(errors)) = error.downcast_ref() {
+            let first_line = errors.first().map_or(0, |first| first.line as u64);
+            return Unusable::Catalogues { problems: errors.len() as u64, first_line };
+        }
+        match error.downcast_ref() {
+            Some(AccessError::Form { line, .. }) => Unusable::Access { line: *line as u64 },
+            _ => Unusable::Access { line: 0 },
+        }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Unusable::Catalogues { .. } => "catalogues",
+            Unusable::Access { .. } => "access",
+            Unusable::AuditLog => "audit_log",
+            Unusable::Interrupted => "interrupted",
+        }
+    }
+
+    /// How much is wrong.
+    #[must_use]
+    pub fn problems(self) -> u64 {
+        match self {
+            Unusable::Catalogues { problems, .. } => problems,
+            Unusable::Access { .. } | Unusable::AuditLog | Unusable::Interrupted => 1,
+        }
+    }
+
+    /// The line of the first problem in its file; zero where it has none.
+    #[must_use]
+    pub fn first_line(self) -> u64 {
+        match self {
+            Unusable::Catalogues { first_line, .. } => first_line,
+            Unusable::Access { line } => line,
+            Unusable::AuditLog | Unusable::Interrupted => 0,
+        }
     }
 }
 
@@ -144,11 +207,7 @@ impl App {
             Arc::new(Instant::now),
         )?;
         if recovered.records > 0 || recovered.torn_bytes > 0 {
-            tracing::info!(
-                records = recovered.records,
-                corrupt = recovered.corrupt_records,
-                "the spool was not empty"
-            );
+            Line::SpoolRecovered { records: recovered.records, corrupt: recovered.corrupt_records }.write();
         }
         let seen = Seen::open(&data.join("seen"), config.limits.remembered_reports, now_ms);
         let seen = Arc::new(seen.context("the memory of reports cannot be read")?);
@@ -180,7 +239,7 @@ impl App {
             zone: zone.clone(),
             clock: clock.clone(),
             journals,
-            audit: Arc::new(Audit::open(store.clone())?),
+            audit: Arc::new(Audit::open(store.clone(), data.join("audit.anchor"), now_ms)?),
             turn: tokio::sync::Mutex::new(()),
         });
         let access = ArcSwap::from_pointee(declared.access);
@@ -224,25 +283,27 @@ impl App {
     /// # Errors
     /// Where the store does not take it.
     pub fn record_start(&self) -> Result<()> {
-        let configuration = hex::encode(Sha256::digest(serde_json::to_vec(&self.config)?));
-        let detail = serde_json::json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "configuration": configuration,
-            "catalogues": digests(&self.ingest.catalogues()),
-            "policy": policy::digest(),
-        });
-        self.sealer.audit.append(self.clock.now_ms(), "started", &detail).context("the audit log")
+        let event = Event::Started(Started::with(&self.config, &self.ingest.catalogues()));
+        self.sealer.audit.record(self.clock.now_ms(), &event).context("the audit log")
     }
 
     /// Reads catalogues and tokens anew, and puts them in force when the audit log names them. Where they are wrong,
-    /// the old ones stay.
+    /// the old ones stay, and the audit log says so.
     ///
     /// # Errors
-    /// What is wrong with them, or that the store does not take the entry.
-    pub fn reload(&self) -> Result<()> {
-        let declared = Declared::read(&self.config)?;
-        let detail = serde_json::json!({ "catalogues": digests(&declared.catalogues) });
-        self.sealer.audit.append(self.clock.now_ms(), "reloaded", &detail).context("the audit log")?;
+    /// What cannot be used, or that the audit log does not take the entry.
+    pub fn reload(&self) -> Result<(), Unusable> {
+        let record = |event| self.sealer.audit.record(self.clock.now_ms(), &event);
+        let declared = match Declared::read(&self.config) {
+            Ok(declared) => declared,
+            Err(error) => {
+                let unusable = Unusable::of(&error);
+                // They stay also where the store is away and this goes unrecorded: nothing has changed.
+                let _ = record(Event::ReloadRefused(unusable.into()));
+                return Err(unusable);
+            }
+        };
+        record(Event::Reloaded(Reloaded::with(&declared.catalogues))).map_err(|_| Unusable::AuditLog)?;
         self.ingest.reload(declared.catalogues);
         self.access.store(Arc::new(declared.access));
         Ok(())
@@ -318,12 +379,6 @@ impl Listeners {
     pub fn handles(&self) -> [ServerHandle; 2] {
         [self.servers[0].handle(), self.servers[1].handle()]
     }
-}
-
-/// Which version of each app's catalogue there is.
-fn digests(catalogues: &Catalogues) -> BTreeMap<String, String> {
-    let all = catalogues.all();
-    all.iter().map(|catalogue| (catalogue.declaration.app.clone(), catalogue.digest.clone())).collect()
 }
 
 fn region(config: &Config) -> Region {

@@ -16,11 +16,13 @@ use tokio::net::UnixListener;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::audit::{self, Entry};
+use crate::audit::{Contents, Event, Exported, Recipient};
 use crate::clock::day_of;
 use crate::doctor::{self, Finding};
 use crate::keys::{chronicle, command};
+use crate::log::Line;
 use crate::seal::Summary;
+use crate::stats::{self, Asked, PlacesQuery};
 
 /// A longer request is none of ours.
 const LONGEST_REQUEST: usize = 64 << 10;
@@ -60,8 +62,8 @@ pub enum Reply {
     Sealed(Summary),
     /// About keys.
     Keys(command::Answer),
-    /// The entries of the audit log.
-    Audit(Vec<Entry>),
+    /// The audit log.
+    Audit(Contents),
     /// What was looked at.
     Findings(Vec<Finding>),
     /// An answer.
@@ -117,12 +119,12 @@ pub async fn serve(listener: UnixListener, app: Arc<App>) {
                 let app = app.clone();
                 actix_web::rt::spawn(async move {
                     if let Err(error) = converse(stream, &app).await {
-                        tracing::warn!(%error, "a command was not answered");
+                        Line::CommandUnanswered { fault: (&error).into() }.write();
                     }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "the control socket");
+                Line::ControlSocketFailed { fault: (&error).into() }.write();
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         }
@@ -163,7 +165,7 @@ pub async fn carry_out(request: Request, app: &Arc<App>) -> Reply {
         Request::Keys { asked } => keys(asked, app).await,
         Request::Audit => audit(app).await,
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
-        Request::Stats { what, parameters } => stats(&what, parameters, app).await,
+        Request::Stats { what, parameters } => answer(&what, parameters, app).await,
     }
 }
 
@@ -178,24 +180,32 @@ async fn keys(asked: command::Asked, app: &Arc<App>) -> Reply {
 
 async fn audit(app: &Arc<App>) -> Reply {
     let app = app.clone();
-    let entries = tokio::task::spawn_blocking(move || {
+    let contents = tokio::task::spawn_blocking(move || {
         // What was done with keys a moment ago is there too.
         chronicle::enter(&app.keyring, &app.sealer.audit, &*app.store, app.clock.now_ms())?;
-        audit::entries(&*app.store)
+        app.sealer.audit.contents()
     });
-    match entries.await {
-        Ok(Ok(entries)) => Reply::Audit(entries),
+    match contents.await {
+        Ok(Ok(contents)) => Reply::Audit(contents),
         Ok(Err(error)) => Reply::Failed(error.to_string()),
         Err(_) => Reply::Failed("the reading was interrupted".into()),
     }
 }
 
-async fn stats(what: &str, parameters: Vec<(String, String)>, app: &Arc<App>) -> Reply {
+async fn answer(what: &str, parameters: Vec<(String, String)>, app: &Arc<App>) -> Reply {
     let (what, app) = (what.to_owned(), app.clone());
     let answer = tokio::task::spawn_blocking(move || {
         let apps = app.app_ids();
-        let asked = crate::stats::Asked { bound: None, apps: &apps, today: app.today() };
-        crate::stats::ask(&*app.store, &what, &parameters, asked)
+        let asked = Asked { bound: None, apps: &apps, today: app.today() };
+        let answer = stats::ask(&*app.store, &what, &parameters, asked)?;
+        // What is handed out in bulk is on record before it goes.
+        if what == "places.geojson"
+            && let Ok(query) = PlacesQuery::parse(&parameters, asked)
+        {
+            let event = Event::Exported(Exported::places(&query, Recipient::Command));
+            app.sealer.audit.record(app.clock.now_ms(), &event).map_err(|error| error.to_string())?;
+        }
+        Ok(answer)
     });
     match answer.await {
         Ok(Ok(answer)) => Reply::Stats(answer),

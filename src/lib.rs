@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod keys;
 pub mod ledger;
 pub mod loader;
+pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod policy;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tuman_privacy::encode::rows;
 
 use crate::clock::Clock;
+use crate::log::Line;
 use crate::metrics::Metric;
 use crate::record::{self, RecordError};
 use crate::seen::Seen;
@@ -80,7 +81,7 @@ impl Loader {
                 Err(LoadError::Stopped) => return,
                 Err(error) => {
                     Metric::LoadFailures.add(1);
-                    tracing::warn!(segment = %id, %error, "a segment waits: the store did not take it");
+                    Line::SegmentWaits { segment: id, fault: (&error).into() }.write();
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -138,7 +139,7 @@ impl Loader {
         let contents = Contents::of(&segment)?;
         if contents.corrupt > 0 {
             Metric::RecordsCorrupt.add(contents.corrupt);
-            tracing::error!(segment = %id, records = contents.corrupt, "records failed their checksum and are set aside");
+            Line::RecordsCorrupt { segment: id, records: contents.corrupt }.write();
         }
         let token = self.spool.token(id);
         for (table, name, rows) in [

@@ -16,6 +16,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tuman_privacy::secret::{Keeper, Pages};
 
+use crate::log::Line;
+
 /// What is said where the system does not lock memory.
 pub const REMEDY: &str =
     "raise the limit of locked memory to 1 MiB or more (systemd: LimitMEMLOCK, shell: ulimit -l)";
@@ -44,7 +46,7 @@ impl Keeper for PageKeeper {
         let done = lock(pages).is_ok();
         self.kept().insert(pages.address, (pages.length, done));
         if !done && !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!("keys are not locked into memory: {REMEDY}");
+            Line::MemoryNotLocked.write();
         }
     }
 

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::{ConfigArgs, output};
 use crate::app::{App, Declared};
-use crate::audit::{self, Entry};
-use crate::clock::{SystemClock, timestamp};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::control::{Reply, Request, ask, carry_out};
+use crate::log;
 use crate::seal::Summary;
 
 #[derive(Debug, Args)]
@@ -57,57 +57,6 @@ pub(super) struct PlainArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum AuditCommand {
-    /// Follow the chain of the log; exit code 3 where it is broken
-    #[command(
-        after_help = "Example:\n  tuman audit verify\nKeep the last hash elsewhere: it shows entries removed at the end."
-    )]
-    Verify(PlainArgs),
-    /// List what was done with days, keys, configuration and catalogues
-    #[command(after_help = "Example:\n  tuman audit list --json")]
-    List(PlainArgs),
-}
-
-pub(super) fn audit(asked: &AuditCommand) -> Result<ExitCode> {
-    let (AuditCommand::Verify(args) | AuditCommand::List(args)) = asked;
-    let Reply::Audit(entries) = command(&args.config, &Request::Audit)? else {
-        bail!("the collector answered something else");
-    };
-    match asked {
-        AuditCommand::List(_) => list(args, &entries),
-        AuditCommand::Verify(_) => return Ok(verify(args, &entries)),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn list(args: &PlainArgs, entries: &[Entry]) {
-    if args.json {
-        return output::json(&entries);
-    }
-    let mut rows: Vec<Vec<String>> = vec![["number", "at", "kind", "detail"].map(String::from).into()];
-    for entry in entries {
-        let at = format!("{:.0}", timestamp(entry.at_ms));
-        rows.push(vec![entry.seq.to_string(), at, entry.kind.clone(), entry.detail.clone()]);
-    }
-    output::table(&rows);
-}
-
-fn verify(args: &PlainArgs, entries: &[Entry]) -> ExitCode {
-    let verified = audit::verify(entries);
-    match &verified {
-        _ if args.json => output::json(&match &verified {
-            Ok(whole) => serde_json::json!({ "whole": true, "entries": whole.entries, "last": whole.last }),
-            Err(broken) => serde_json::json!({ "whole": false, "problem": broken.to_string() }),
-        }),
-        Ok(whole) => {
-            output::line(&format!("{} entries, the chain is whole. Last hash: {}", whole.entries, whole.last))
-        }
-        Err(broken) => output::line(&format!("The chain is broken: {broken}.")),
-    }
-    ExitCode::from(if verified.is_ok() { 0 } else { 3 })
 }
 
 pub(super) fn seal(args: &SealArgs) -> Result<ExitCode> {
@@ -191,6 +140,7 @@ pub(super) fn command(args: &ConfigArgs, request: &Request) -> Result<Reply> {
 fn here(config: Config, request: Request) -> Result<Reply> {
     // It holds keys while it works, as `serve` does.
     super::serve::harden();
+    log::start(&config.log);
     let declared = Declared::read(&config)?;
     let store = App::open_store(&config)?;
     actix_web::rt::System::new().block_on(async move {

@@ -16,13 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use super::init::{Tokens, make, write};
 use super::output;
-use super::serve::{log, now_ms, serve};
+use super::serve::{now_ms, serve};
 use crate::app::{App, Declared};
 use crate::clock::timestamp;
 use crate::config::{Config, Layers, load};
 use crate::demo::fleet::Fleet;
 use crate::demo::history::History;
 use crate::demo::{APP, CATALOGUE, post};
+use crate::log::{self, Line};
 
 const SEED: u64 = 0x0074_756d_616e;
 
@@ -63,7 +64,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let state_file = args.folder.join("demo.json");
     let state = read_or_make(args, &state_file)?;
     let config = configuration(args, &state)?;
-    log(&config);
+    log::start(&config.log);
     let declared = Declared::read(&config)?;
     let store = App::open_store(&config)?;
     let zone = crate::clock::Zone::named(&config.privacy.zone).context("the time zone is unknown")?;
@@ -73,10 +74,10 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode> {
         let now = timestamp(now_ms());
         let history = History { config: &config, fleet: &fleet, zone: &zone, from: state.until, to: now };
         let taken = history.run(declared, store.clone(), |day| {
-            tracing::info!("simulating {day}");
+            Line::Simulating { day }.write();
         });
         let events = taken.await?;
-        tracing::info!(events, seconds = began.elapsed().as_secs_f64(), "the past is simulated");
+        Line::Simulated { events, took: began.elapsed() }.write();
         let state = State { until: now, ..state };
         save(&state_file, &state)?;
         let (stop, stopped) = tokio::sync::watch::channel(false);

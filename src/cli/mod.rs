@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` or `audit verify` found something, or
 //! `keys prove` shows no destruction.
 
+mod audit;
 mod commands;
 mod demo;
 mod init;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, Layers};
+use crate::log;
 
 /// Collector of anonymous location and usage statistics from mobile apps.
 ///
@@ -71,11 +73,11 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Read the audit log, or verify its chain
     #[command(
-        after_help = "Examples:\n  tuman audit verify\n  tuman audit list --json\nExit code 3 where the chain is broken."
+        after_help = "Examples:\n  tuman audit verify\n  tuman audit list --kind exported --since 2026-11-01\nExit code 3 where the chain is broken."
     )]
     Audit {
         #[command(subcommand)]
-        command: commands::AuditCommand,
+        command: audit::AuditCommand,
     },
     /// Look the collector over: spool, keys, store, ledger, seals, audit log
     #[command(
@@ -112,6 +114,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 /// Runs the command line.
 #[must_use]
 pub fn run() -> ExitCode {
+    // As by default until the configuration is read: what goes wrong before that shows too.
+    log::start(&config::Log::default());
+    log::note_panics();
     serve::harden();
     let done = match Cli::parse().command {
         Command::Init(args) => init::run(&args),
@@ -120,7 +125,7 @@ pub fn run() -> ExitCode {
         Command::Seal(args) => commands::seal(&args),
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => keys::run(&args),
-        Command::Audit { command } => commands::audit(&command),
+        Command::Audit { command } => audit::run(&command),
         Command::Doctor(args) => commands::doctor(&args),
         Command::Policy(args) => policy::run(&args),
     };

@@ -14,7 +14,8 @@ pub(super) fn json<T: Serialize>(value: &T) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-/// Prints what went wrong, and why.
+/// Prints what went wrong, and why. For whoever ran the command: it is no line of the log.
+#[allow(clippy::disallowed_methods)]
 pub(super) fn error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr().lock(), "tuman: {error:#}");
 }

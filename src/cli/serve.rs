@@ -1,6 +1,5 @@
 //! `tuman serve`: runs the collector until it is told to stop.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +11,10 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigArgs, output};
-use crate::app::{App, Declared, Listeners};
+use crate::app::{App, Declared, Listeners, Unusable};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
+use crate::log::{self, Fault, Line};
 use crate::store::Store;
 use crate::{control, metrics};
 
@@ -33,7 +33,7 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let flags = args.listen.iter().map(|listen| ("server.listen".to_owned(), format!("\"{listen}\"")));
     let config = args.config.load(flags.collect())?;
-    log(&config);
+    log::start(&config.log);
     let declared = Declared::read(&config)?;
     let store = App::open_store(&config)?;
     let json = args.json;
@@ -82,7 +82,7 @@ pub(super) async fn serve(
     actix_web::rt::spawn(internal);
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    tracing::info!("collecting");
+    Line::Collecting.write();
     // A part that ends by itself has met a bug. What is accepted is safe; whoever started the process starts it anew.
     let ended = loop {
         tokio::select! {
@@ -92,12 +92,12 @@ pub(super) async fn serve(
             _ = &mut sealing => break Some("the sealer"),
             _ = &mut commands => break Some("the control socket"),
             _ = hangup.recv() => match reload(&app).await {
-                Ok(()) => tracing::info!("catalogues and tokens were read anew"),
-                Err(error) => tracing::error!("the old catalogues and tokens stay: {error:#}"),
+                Ok(()) => Line::Reloaded.write(),
+                Err(unusable) => Line::ReloadRefused { unusable }.write(),
             },
         }
     };
-    tracing::info!("stopping");
+    Line::Stopping.write();
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let [stop_public, stop_internal] = handles;
     stop_public.stop(true).await;
@@ -106,13 +106,13 @@ pub(super) async fn serve(
     stop_internal.stop(false).await;
     // The control socket is of use to nobody now.
     let _ = std::fs::remove_file(control::socket(&app.config.paths.data));
-    tracing::info!("stopped");
+    Line::Stopped.write();
     ended.map_or(Ok(()), |part| Err(anyhow::anyhow!("{part} ended by itself; why is in the log")))
 }
 
-async fn reload(app: &Arc<App>) -> Result<()> {
+async fn reload(app: &Arc<App>) -> Result<(), Unusable> {
     let app = app.clone();
-    tokio::task::spawn_blocking(move || app.reload()).await?
+    tokio::task::spawn_blocking(move || app.reload()).await.unwrap_or(Err(Unusable::Interrupted))
 }
 
 /// Forgets reports after 48 hours.
@@ -122,7 +122,7 @@ async fn forget(app: Arc<App>) {
         let app = app.clone();
         let forgotten = tokio::task::spawn_blocking(move || app.seen.expire(app.clock.now_ms())).await;
         if let Ok(Err(error)) = forgotten {
-            tracing::warn!(%error, "old reports cannot be forgotten");
+            Line::ReportsNotForgotten { fault: (&error).into() }.write();
         }
     }
 }
@@ -132,26 +132,13 @@ pub(super) fn harden() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
-        tracing::warn!(%error, "core dumps cannot be turned off");
+        Line::CoreDumpsOn { fault: Fault::from(&std::io::Error::from(error)) }.write();
     }
     #[cfg(target_os = "linux")]
     {
         // Also closes /proc/<pid>/mem to other processes of this user.
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     }
-}
-
-/// Logs go to the error output.
-pub(super) fn log(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).unwrap_or_default();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A line that cannot be written is lost: it must not take a thread with it.
-    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
-    // A second call (the demo's) finds the first one's subscriber, which is the same.
-    let _ = match config.log.format {
-        LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().try_init(),
-    };
 }
 
 /// The machine's clock, for commands.

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use super::Config;
 use crate::clock::Zone;
+use crate::log::Filter;
 
 /// The prefix of environment variables.
 const PREFIX: &str = "TUMAN_";
@@ -201,8 +202,8 @@ fn check(config: &Config, problems: &mut Vec<Problem>) {
     if config.spool.segment > config.spool.limit {
         wrong("spool.segment", "is larger than spool.limit: make it smaller, or the limit larger");
     }
-    if tracing_subscriber::EnvFilter::try_new(&config.log.filter).is_err() {
-        wrong("log.filter", "expected a filter such as \"info\" or \"info,tuman=debug\"");
+    if let Err(what) = Filter::parse(&config.log.filter) {
+        wrong("log.filter", &what.to_string());
     }
     // An insert of one segment must be one block of the engine, or it is not atomic: at most a million rows of 31 bytes.
     if config.spool.segment > super::ByteSize::mib(32) {
@@ -233,13 +234,21 @@ mod tests {
     #[test]
     fn all_problems_come_at_once() {
         let problems = with_file(
-            "[server]\nlisten = 5\nport = 80\n[privacy]\ngrace = \"99h\"\nzone = \"Mars/Olympus\"\n[spool]\nsegment = \"8 parsecs\"\n[nonsense]\n",
+            "[server]\nlisten = 5\nport = 80\n[privacy]\ngrace = \"99h\"\nzone = \"Mars/Olympus\"\n[spool]\nsegment = \"8 parsecs\"\n[log]\nfilter = \"info,actix_http=trace\"\n[nonsense]\n",
         )
         .unwrap_err();
         let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
         assert_eq!(
             keys,
-            ["nonsense", "privacy.grace", "privacy.zone", "server.listen", "server.port", "spool.segment"]
+            [
+                "log.filter",
+                "nonsense",
+                "privacy.grace",
+                "privacy.zone",
+                "server.listen",
+                "server.port",
+                "spool.segment"
+            ]
         );
     }
 

@@ -259,7 +259,7 @@ pub struct Page {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Log {
-    /// A `tracing` filter, such as `info` or `tuman=debug`.
+    /// A level, and others for single parts, such as `info,seal=debug`: see [`crate::log::Filter`].
     pub filter: String,
     /// `text` or `json`.
     pub format: LogFormat,
@@ -267,7 +267,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { filter: "info,actix_http=off,actix_server=warn".into(), format: LogFormat::Text }
+        Log { filter: "info".into(), format: LogFormat::Text }
     }
 }
 

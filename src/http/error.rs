@@ -9,7 +9,9 @@ use serde_json::json;
 use tuman_privacy::anonymise::Rejection;
 use tuman_privacy::report::ReportError;
 
+use crate::audit::AuditError;
 use crate::ingest::IngestError;
+use crate::log::Line;
 use crate::spool::AppendError;
 use crate::{stats, store::StoreError};
 
@@ -218,7 +220,7 @@ impl From<IngestError> for Problem {
             IngestError::Rejected(Rejection::NoOpenDay) => Code::ShuttingDown,
             IngestError::UnknownApp => Code::Forbidden,
             IngestError::Key(error) => {
-                tracing::error!(%error, "no key for today: reports are not taken");
+                Line::NoKey { fault: error.into() }.write();
                 Code::ShuttingDown
             }
             IngestError::Spool(AppendError::Full) => Code::SpoolFull,
@@ -233,8 +235,20 @@ impl From<IngestError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        tracing::error!(%error, "a question could not be answered");
+        Line::QuestionFailed { fault: (&error).into() }.write();
         if error.is_transient() { Code::StoreUnavailable.into() } else { Code::Internal.into() }
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Problem {
+        match error {
+            AuditError::Store(error) => error.into(),
+            AuditError::Anchor(error) => {
+                Line::QuestionFailed { fault: (&error).into() }.write();
+                Code::StoreUnavailable.into()
+            }
+        }
     }
 }
 

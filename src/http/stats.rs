@@ -9,6 +9,7 @@ use super::auth::grant;
 use super::error::{Code, Problem};
 use crate::access::Role;
 use crate::app::App;
+use crate::audit::{Event, Exported, Recipient, TokenName};
 use crate::stats::{self, ActivityQuery, Asked, EventsQuery, PlacesQuery, geojson};
 use crate::store::{Store, StoreError};
 
@@ -43,10 +44,27 @@ pub(super) async fn places_geojson(
     app: Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let query = asked(&request, &app, |asked| PlacesQuery::parse(&pairs, asked))?;
-    let places = answer(&app, move |store| stats::places(store, &query)).await?;
+    let places = answer(&app, {
+        let query = query.clone();
+        move |store| stats::places(store, &query)
+    })
+    .await?;
+    // Where the page is open to everyone, what goes to someone without a token is published and not handed out.
+    if let Ok(grant) = grant(&request, &app.access(), &[Role::Analyst]) {
+        let recipient = Recipient::Token(TokenName::of(grant));
+        record(&app, Event::Exported(Exported::places(&query, recipient))).await?;
+    }
     let body = geojson(&places).to_string();
     let mut response = HttpResponse::Ok();
     Ok(response.content_type("application/geo+json").insert_header((CACHE_CONTROL, "private, no-cache")).body(body))
+}
+
+/// Writes into the audit log what is handed out, before it goes.
+async fn record(app: &Data<App>, event: Event) -> Result<(), Problem> {
+    let Ok(_turn) = app.questions.acquire().await else { return Err(Code::ShuttingDown.into()) };
+    let (audit, now_ms) = (app.sealer.audit.clone(), app.clock.now_ms());
+    let recorded = actix_web::web::block(move || audit.record(now_ms, &event)).await;
+    Ok(recorded.map_err(|_| Problem::from(Code::ShuttingDown))??)
 }
 
 /// Checks the token, then the question.

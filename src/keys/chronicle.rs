@@ -12,15 +12,11 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::record::NO_KEY;
 use super::{ActKind, Keyring};
-use crate::audit::Audit;
+use crate::audit::{Audit, AuditError, Event, KeyCreated, KeysActed, Kind};
 use crate::store::{Statement, Store, StoreError};
-
-/// The entry of a key's creation.
-pub const KEY_CREATED: &str = "key_created";
 
 /// Kinds and names of the entries that the audit log has.
 pub(super) type Known = BTreeSet<(String, String)>;
@@ -28,8 +24,8 @@ pub(super) type Known = BTreeSet<(String, String)>;
 /// Enters what the audit log lacks; answers how many entries that were.
 ///
 /// # Errors
-/// Where the store does not answer. Nothing is lost: the next call goes on.
-pub fn enter(keyring: &Keyring, audit: &Audit, store: &dyn Store, now_ms: i64) -> Result<usize, StoreError> {
+/// Where the store or the log's anchor does not answer. Nothing is lost: the next call goes on.
+pub fn enter(keyring: &Keyring, audit: &Audit, store: &dyn Store, now_ms: i64) -> Result<usize, AuditError> {
     let mut slot = keyring.known.lock().unwrap_or_else(PoisonError::into_inner);
     // Taken out until all went well: after a failure nobody knows what the store took, and it is asked anew.
     let mut known = match slot.take() {
@@ -37,10 +33,10 @@ pub fn enter(keyring: &Keyring, audit: &Audit, store: &dyn Store, now_ms: i64) -
         None => read(store)?,
     };
     let mut entered = 0;
-    for (kind, name, detail) in lines(keyring) {
-        let key = (kind.to_owned(), name);
+    for (name, event) in lines(keyring) {
+        let key = (event.kind().word().to_owned(), name);
         if !known.contains(&key) {
-            audit.append(now_ms, kind, &detail)?;
+            audit.record(now_ms, &event)?;
             known.insert(key);
             entered += 1;
         }
@@ -49,23 +45,19 @@ pub fn enter(keyring: &Keyring, audit: &Audit, store: &dyn Store, now_ms: i64) -
     Ok(entered)
 }
 
-/// Everything in the record that belongs in the log: kind, name, detail.
-fn lines(keyring: &Keyring) -> Vec<(&'static str, String, Value)> {
+/// Everything in the record that belongs in the log, with the names by which the log knows it.
+fn lines(keyring: &Keyring) -> Vec<(String, Event)> {
     let state = keyring.state();
     let mut lines = Vec::new();
     for act in &state.acts {
-        let detail = json!({
-            "day": act.day, "name": act.name, "group": act.group, "at": act.at, "recipients": act.recipients,
-        });
-        lines.push((act.at, act.act.word(), act.name.clone(), detail));
+        lines.push((act.at, act.name.clone(), Event::KeysActed(KeysActed::of(act))));
     }
     for key in state.records.values().filter(|key| key.name != NO_KEY) {
-        let detail = json!({ "day": key.day, "name": key.name, "created_at": key.created_at });
-        lines.push((key.created_at, KEY_CREATED, key.name.clone(), detail));
+        lines.push((key.created_at, key.name.clone(), Event::KeyCreated(KeyCreated::of(key))));
     }
     // Of one moment, acts first: making a state makes a key.
     lines.sort_by_key(|(at, ..)| *at);
-    lines.into_iter().map(|(_, kind, name, detail)| (kind, name, detail)).collect()
+    lines.into_iter().map(|(_, name, event)| (name, event)).collect()
 }
 
 /// What the log has already.
@@ -82,7 +74,7 @@ fn read(store: &dyn Store) -> Result<Known, StoreError> {
     let rows: Vec<Row> = store.rows(&Statement::new(
         "SELECT kind, detail FROM audit WHERE kind = 'key_created' OR startsWith(kind, 'keys_')",
     ))?;
-    let is_ours = |kind: &str| kind == KEY_CREATED || ActKind::ALL.iter().any(|act| act.word() == kind);
+    let is_ours = |kind: &str| kind == Kind::KeyCreated.word() || ActKind::ALL.iter().any(|act| act.word() == kind);
     let name = |row: Row| Some((row.kind, serde_json::from_str::<Named>(&row.detail).ok()?.name));
     Ok(rows.into_iter().filter(|row| is_ours(&row.kind)).filter_map(name).collect())
 }

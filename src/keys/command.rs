@@ -10,9 +10,9 @@ use super::prove::{Evidence, Proof, prove};
 use super::shared::{Joined, Replace, Shown};
 use super::{KeyRecord, chronicle};
 use crate::app::App;
-use crate::audit;
 use crate::clock::day_of;
 use crate::config::KeyMode;
+use crate::log::Line;
 use crate::memory::{self, Kept};
 use crate::seal::days_with_rows;
 
@@ -134,18 +134,17 @@ pub fn carry_out(asked: Asked, app: &App) -> Result<Answer, String> {
         Asked::MixOffer { day, to } => Answer::Handover(keyring.mix_offer(day, &to, now_ms).map_err(keys)?),
         Asked::MixAccept { file } => Answer::Mixed(keyring.mix_accept(&file, now_ms).map_err(keys)?),
         Asked::Prove { day, id } => {
-            let store = |error: crate::store::StoreError| error.to_string();
             let evidence = Evidence {
-                entries: audit::entries(&*app.store).map_err(store)?,
-                has_rows: days_with_rows(&*app.store).map_err(store)?.contains(&day_of(day)),
+                log: app.sealer.audit.contents().map_err(|error| error.to_string())?,
+                has_rows: days_with_rows(&*app.store).map_err(|error| error.to_string())?.contains(&day_of(day)),
                 apps: app.app_ids(),
             };
             Answer::Proof(prove(keyring, day, &id.0, &evidence).map_err(|error| error.to_string())?)
         }
     };
     // The record of keys has it by now: where the store is away, the sealer's round enters it later.
-    if chronicle::enter(keyring, &app.sealer.audit, &*app.store, now_ms).is_err() {
-        tracing::warn!("the audit log does not have all key entries yet");
+    if let Err(error) = chronicle::enter(keyring, &app.sealer.audit, &*app.store, now_ms) {
+        Line::KeysNotEntered { fault: (&error).into() }.write();
     }
     Ok(answer)
 }

@@ -15,7 +15,7 @@ use tuman_privacy::time::Day;
 use tuman_privacy::token::Purpose;
 
 use super::{KeyError, Keyring};
-use crate::audit::{self, Entry};
+use crate::audit::{self, Contents, Entry, verify};
 use crate::clock::{date_of, day_of};
 use crate::config::KeyMode;
 
@@ -57,7 +57,7 @@ pub struct Step {
 #[derive(Debug)]
 pub struct Evidence {
     /// The audit log.
-    pub entries: Vec<Entry>,
+    pub log: Contents,
     /// Whether a row of the day is left.
     pub has_rows: bool,
     /// The apps whose tokens are tried.
@@ -90,7 +90,7 @@ pub fn prove(keyring: &Keyring, date: Date, id: &str, evidence: &Evidence) -> Re
     let leads_to = keyring.leads_to()?;
     let mut steps = vec![recorded(keyring, date)];
     let name = keyring.records().into_iter().find(|record| record.day == date).map(|record| record.name);
-    steps.push(logged(&evidence.entries, date, name.as_deref()));
+    steps.push(logged(&evidence.log, date, name.as_deref()));
     let has_file = keyring.has_file_of(day)?;
     let found = if has_file { "there is one" } else { "there is none" };
     steps.push(step("the key folder has no file of the day", !has_file, found));
@@ -146,20 +146,20 @@ fn recorded(keyring: &Keyring, date: Date) -> Step {
 }
 
 /// The entry of the seal that destroyed the key, in a chain that is whole.
-fn logged(entries: &[Entry], date: Date, name: Option<&str>) -> Step {
+fn logged(log: &Contents, date: Date, name: Option<&str>) -> Step {
     #[derive(Deserialize)]
     struct Sealed {
         day: Date,
         key: Option<String>,
     }
     let is_it = |entry: &&Entry| {
-        entry.kind == "day_sealed"
+        entry.kind == audit::Kind::DaySealed.word()
             && serde_json::from_str::<Sealed>(&entry.detail)
                 .is_ok_and(|sealed| sealed.day == date && sealed.key.as_deref() == name)
     };
-    let (holds, found) = match (entries.iter().find(is_it), audit::verify(entries)) {
+    let (holds, found) = match (log.entries.iter().find(is_it), verify(log)) {
         (None, _) => (false, "no entry says so".to_owned()),
-        (Some(_), Err(broken)) => (false, format!("the chain of the log is broken: {broken}")),
+        (Some(_), Err(broken)) => (false, format!("the log is broken: {broken}")),
         (Some(entry), Ok(_)) => (true, format!("entry {}, hash {}, in a chain that is whole", entry.seq, entry.hash)),
     };
     step("the audit log has the destruction", holds, &found)

@@ -27,11 +27,12 @@ use serde::{Deserialize, Serialize};
 use tuman_privacy::place::Region;
 use tuman_privacy::time::Day;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, AuditError, DaySealed, Event};
 use crate::clock::{Clock, Zone, date_of, day_of, timestamp};
 use crate::ingest::Ingest;
 use crate::keys::{KeyError, Keyring, chronicle};
 use crate::loader::{LoadError, Loader};
+use crate::log::Line;
 use crate::metrics::Metric;
 use crate::rowbinary::RowBinary;
 use crate::store::{Statement, Store, StoreError, Table};
@@ -57,6 +58,9 @@ pub enum SealError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -143,12 +147,13 @@ impl Sealer {
                 return Err(error);
             }
         };
-        tracing::debug!(day = %date_of(day), elapsed = ?began.elapsed(), "counted");
+        Line::DayCounted { day: date_of(day), took: began.elapsed() }.write();
         let sealer = self.clone();
         let published = journal.clone();
         on_a_thread(move || sealer.publish(day, &published)).await?;
         Metric::DaysSealed.add(1);
         Metric::SealSeconds.observe(began.elapsed());
+        Line::DaySealed { day: date_of(day), took: began.elapsed() }.write();
         Ok(summary(&journal, began.elapsed().as_secs_f64()))
     }
 
@@ -177,17 +182,12 @@ impl Sealer {
             match self.due().await {
                 Ok(days) => {
                     for day in days {
-                        match self.seal(day).await {
-                            Ok(summary) => {
-                                tracing::info!(day = %summary.day, seconds = summary.seconds, "a day was sealed");
-                            }
-                            Err(error) => {
-                                tracing::error!(day = %date_of(day), %error, "a day could not be sealed")
-                            }
+                        if let Err(error) = self.seal(day).await {
+                            Line::DayNotSealed { day: date_of(day), fault: (&error).into() }.write();
                         }
                     }
                 }
-                Err(error) => tracing::error!(%error, "cannot see which days are due"),
+                Err(error) => Line::DueUnknown { fault: (&error).into() }.write(),
             }
             tokio::time::sleep(std::time::Duration::from_secs(30)).await;
         }
@@ -202,7 +202,7 @@ impl Sealer {
             Ok(chronicle::enter(&sealer.keyring, &sealer.audit, &*sealer.store, now_ms)?)
         });
         if let Err(error) = kept.await {
-            tracing::warn!(%error, "keys do not keep pace");
+            Line::KeysBehind { fault: (&error).into() }.write();
         }
     }
 
@@ -235,7 +235,7 @@ impl Sealer {
             return Err(SealError::AlreadySealed(date_of(day)));
         }
         self.loader.drain(DRAIN_LIMIT).await?;
-        tracing::debug!(day = %date_of(day), "drained");
+        Line::DayDrained { day: date_of(day) }.write();
         self.count(day).await
     }
 
@@ -292,12 +292,7 @@ impl Sealer {
         // Its creation stands before its destruction.
         chronicle::enter(&self.keyring, &self.audit, &*self.store, now_ms)?;
         let key = self.keyring.records().into_iter().find(|record| record.day == journal.day);
-        let detail = serde_json::json!({
-            "day": journal.day,
-            "key": key.as_ref().map(|key| &key.name),
-            "key_created_at": key.as_ref().map(|key| key.created_at),
-        });
-        self.audit.append(now_ms, "day_sealed", &detail)?;
+        self.audit.record(now_ms, &Event::DaySealed(DaySealed::with(journal.day, key.as_ref())))?;
         self.journals.remove(day)?;
         Ok(())
     }

@@ -22,6 +22,7 @@ use std::path::Path;
 
 use super::Filesystem;
 use super::segment::Identity;
+use crate::log::Line;
 
 /// How many segment numbers are reserved at a time.
 pub(super) const RESERVATION: u64 = 1024;
@@ -35,7 +36,7 @@ pub(super) fn read(filesystem: &dyn Filesystem, folder: &Path) -> io::Result<Opt
         Ok(bytes) => {
             let parsed = parse(&bytes);
             if parsed.is_none() {
-                tracing::warn!("the identity of the spool is damaged; a new one is drawn");
+                Line::SpoolRenamed.write();
             }
             Ok(parsed)
         }

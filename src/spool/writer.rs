@@ -16,6 +16,7 @@ use super::identity::{self, RESERVATION};
 use super::queue::{Caller, Request, Shared, Stored};
 use super::segment::{self, HEADER_BYTES, SegmentId, Stamp};
 use super::{AppendError, File};
+use crate::log::Line;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -131,7 +132,7 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(%error, records = batch.records.len(), "a batch could not be written");
+                Line::BatchFailed { records: batch.records.len() as u64, fault: (&error).into() }.write();
                 self.abandon();
                 self.shared.failed(batch.records.len(), batch.bytes);
                 Err(AppendError::Sync)
@@ -209,7 +210,7 @@ impl Writer {
         // that comes back after a crash is one whose caller was told to send it again.
         let cut = current.file.truncate(current.length).and_then(|()| current.file.sync());
         if let Err(error) = cut {
-            tracing::warn!(segment = %current.id, %error, "the end of a failed batch could not be cut off");
+            Line::BatchNotCut { segment: current.id, fault: (&error).into() }.write();
         }
         if current.length == 0 {
             drop(self.shared.filesystem.remove(&self.shared.path(current.id)));

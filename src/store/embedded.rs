@@ -30,6 +30,7 @@ use serde::Deserialize;
 use super::engine::{self, Connection, Library};
 use super::pool::Pool;
 use super::{Description, Statement, Store, StoreError, Table, locate, migrate, read_rows, tokens};
+use crate::log::Line;
 
 /// How long [`Store::drop_day`] waits for questions that still read the day.
 const DROP_WAIT: Duration = Duration::from_secs(60);
@@ -86,7 +87,7 @@ impl Engine {
         let repaired = tokens::repair(&folder.join("engine"))
             .map_err(|source| StoreError::io("repair the record of insert tokens", source))?;
         if repaired > 0 {
-            tracing::warn!(repaired, "insert tokens without rows: the last process was killed during an insert");
+            Line::TokensRepaired { tokens: repaired as u64 }.write();
         }
         let configuration = folder.join("engine.xml");
         fs::write(&configuration, configuration_text(options, &folder))
@@ -289,7 +290,7 @@ struct Spilled(PathBuf);
 impl Drop for Spilled {
     fn drop(&mut self) {
         if fs::remove_file(&self.0).is_err() {
-            tracing::warn!("a file of rows in the data folder could not be removed; the next start removes it");
+            Line::RowsLeft.write();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Integration tests: the whole collector, on the real engine, over real sockets.
-#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_macros, unreachable_pub)]
 
+mod audit;
 mod cli;
 mod crash;
 mod fuzz;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,7 +11,9 @@ use serde_json::Value;
 /// A running `tuman serve`.
 pub struct Child {
     process: std::process::Child,
+    stdout: BufReader<ChildStdout>,
     pub public: String,
+    pub internal: String,
 }
 
 /// The program under test.
@@ -64,10 +66,12 @@ impl Child {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).unwrap();
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let addresses: Value =
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("did not start: {}", self::log(folder)));
-        Child { process, public: addresses["public"].as_str().unwrap().to_owned() }
+        let address = |of: &str| addresses[of].as_str().unwrap().to_owned();
+        Child { process, stdout, public: address("public"), internal: address("internal") }
     }
 
     /// Its process id.
@@ -81,11 +85,26 @@ impl Child {
         self.process.wait().unwrap();
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
     /// SIGTERM; answers the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.process);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.process.wait().unwrap().code()
+    pub fn terminate(self) -> Option<i32> {
+        self.terminate_and_read().0
+    }
+
+    /// SIGTERM; answers the exit code, and what it printed after its addresses.
+    pub fn terminate_and_read(mut self) -> (Option<i32>, String) {
+        self.signal(rustix::process::Signal::TERM);
+        let mut printed = String::new();
+        self.stdout.read_to_string(&mut printed).unwrap();
+        (self.process.wait().unwrap().code(), printed)
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.process), signal).unwrap();
     }
 }
 

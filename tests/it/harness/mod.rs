@@ -23,7 +23,7 @@ use tuman::store::{EmbeddedStore, Store};
 
 pub use child::{Child, log, on, post, tuman};
 pub use engine::folder as engine_folder;
-pub use logs::logged;
+pub use logs::{foreign, logged};
 pub use reports::{Report, at, report};
 
 /// 2026-10-05T10:00:00+05:00, a Monday.

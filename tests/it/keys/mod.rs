@@ -4,7 +4,7 @@ mod group;
 
 use jiff::civil::date;
 use serde_json::Value;
-use tuman::audit::{entries, verify};
+use tuman::audit::{AuditError, Contents, verify};
 use tuman::clock::day_of;
 use tuman::keys::chronicle;
 use tuman::keys::command::{Answer, Asked, RawIdentifier, carry_out};
@@ -15,13 +15,17 @@ use crate::seal::failing::FailingStore;
 
 const IMEI: &str = "imei=490154203237518";
 
-fn enter(app: &TestApp) -> Result<usize, tuman::store::StoreError> {
+fn enter(app: &TestApp) -> Result<usize, AuditError> {
     use tuman::clock::Clock;
     chronicle::enter(&app.app.keyring, &app.app.sealer.audit, &*app.app.store, app.clock.now_ms())
 }
 
+fn audited(app: &TestApp) -> Contents {
+    app.app.sealer.audit.contents().unwrap()
+}
+
 fn kinds(app: &TestApp) -> Vec<String> {
-    entries(&*app.app.store).unwrap().into_iter().map(|entry| entry.kind).collect()
+    audited(app).entries.into_iter().map(|entry| entry.kind).collect()
 }
 
 fn prove(app: &TestApp, day: jiff::civil::Date) -> Proof {
@@ -43,11 +47,11 @@ async fn a_keys_creation_is_entered_once_through_restarts_and_before_its_destruc
     app.app.sealer.seal(app.app.zone.day(NOW_MS)).await.unwrap();
     // The second day's key was created before the first one's was destroyed.
     assert_eq!(kinds(&app), ["key_created", "key_created", "day_sealed"]);
-    let entries = entries(&*app.app.store).unwrap();
-    let detail = |n: usize| serde_json::from_str::<Value>(&entries[n].detail).unwrap();
+    let audited = audited(&app);
+    let detail = |n: usize| serde_json::from_str::<Value>(&audited.entries[n].detail).unwrap();
     assert_eq!(detail(0)["name"], detail(2)["key"]);
     assert_eq!(detail(0)["day"], "2026-10-05");
-    verify(&entries).unwrap();
+    verify(&audited).unwrap();
     app.stop().await;
 }
 
@@ -85,13 +89,13 @@ async fn a_proof_goes_from_an_open_day_to_a_destroyed_one() {
     assert_eq!(proof.verdict, Verdict::CannotBeComputed, "{proof:?}");
     assert_eq!(proof.steps.len(), 6);
     let text = serde_json::to_string(&proof).unwrap();
-    let sealed = entries(&*app.app.store).unwrap().pop().unwrap();
+    let sealed = audited(&app).entries.pop().unwrap();
     let record = &app.app.keyring.records()[0];
     for part in [&record.name, &sealed.hash, &format!("entry {}", sealed.seq), "2026-10-06"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     // Neither the identifier nor a token is in the proof, the log of the process, the audit log.
-    let audit = format!("{:?}", entries(&*app.app.store).unwrap());
+    let audit = format!("{:?}", audited(&app).entries);
     for text in [&text, &audit, &String::from_utf8_lossy(&logged()).into_owned()] {
         assert!(!text.contains("490154203237518") && !text.contains("49015420323751"));
     }

@@ -5,8 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use tuman::catalogue::Catalogue;
+use tuman::clock::Zone;
 use tuman_privacy::anonymise::{Arrival, Rules, anonymise};
 use tuman_privacy::identifier::{Choice, Kind, canonicalise, choose};
+use tuman_privacy::place::Region;
 use tuman_privacy::report::Report;
 use tuman_privacy::report_id::Fingerprinter;
 use tuman_privacy::token::{DayKey, Purpose, Tokeniser};
@@ -89,6 +92,53 @@ async fn case_18_a_panic_shows_no_key_and_no_identifier() {
         search.absent(text.as_bytes(), "a debug print");
     }
     search.through_its_life(&app).await;
+}
+
+/// Says to this program, run as a process of its own, that it is the one that panics.
+const PANIC: &str = "TUMAN_TEST_PANIC";
+
+#[test]
+fn case_18_a_process_that_panics_at_the_finest_level_logs_the_place_and_the_thread_alone() {
+    const NAME: &str =
+        "privacy::panics::case_18_a_process_that_panics_at_the_finest_level_logs_the_place_and_the_thread_alone";
+    if std::env::var_os(PANIC).is_some() {
+        panic_with_everything_in_use();
+    }
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    process.args([NAME, "--exact", "--nocapture"]).env(PANIC, "yes").env("RUST_BACKTRACE", "full");
+    let output = process.output().unwrap();
+    // It ends as any process does that panics.
+    assert_eq!(output.status.code(), Some(101), "{output:?}");
+    let logged = String::from_utf8_lossy(&output.stderr).into_owned();
+    let panics: Vec<&str> = logged.lines().filter(|line| line.contains("a thread panicked")).collect();
+    assert_eq!(panics.len(), 2, "{logged}");
+    for line in panics {
+        let (_, fields) = line.split_once("error serve: a thread panicked ").unwrap();
+        assert!(fields.starts_with("place=it/privacy/panics.rs:") && fields.contains(" thread="), "{line}");
+    }
+    let search = Search::for_texts([ID, "a-key-of-thirty-two-known-bytes!", "no randomness"]);
+    search.absent(&output.stderr, "the error output");
+    search.absent(&output.stdout, "the output");
+}
+
+/// Panics on a thread that anonymises, and then with an identifier and a key in the message.
+fn panic_with_everything_in_use() -> ! {
+    tuman::log::start(&tuman::config::Log { filter: "trace".into(), ..Default::default() });
+    tuman::log::note_panics();
+    let worker = std::thread::spawn(|| {
+        let catalogue = Catalogue::parse(include_str!("../harness/catalogue.toml")).unwrap();
+        let zone = Zone::named("Asia/Almaty").unwrap();
+        let region = Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: Vec::new() };
+        let body = report().with("/device/ids", json!([{ "kind": "install_id", "value": ID }])).times(3).json();
+        let parsed = Report::parse(body.as_bytes(), 10).unwrap();
+        let days = [(zone.day(NOW_MS), Arc::new(Tokeniser::new(&DayKey::take(&mut KEY.clone()))))];
+        let rules = Rules { catalogue: &catalogue.allow_list, region: &region, future_tolerance_ms: 300_000 };
+        let offsets = zone.offsets_around(NOW_MS);
+        let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &days, opted_out: false };
+        drop(anonymise(&parsed, rules, arrival, &mut Panics));
+    });
+    assert!(worker.join().is_err(), "{ID} {}", String::from_utf8_lossy(&KEY));
+    panic!("{ID} {}", String::from_utf8_lossy(&KEY));
 }
 
 fn token() -> tuman_privacy::token::Token {

@@ -5,7 +5,7 @@ mod answers;
 mod dependencies;
 mod dictionary;
 mod inventory;
-mod openapi;
+pub mod openapi;
 mod schema;
 mod vectors;
 mod words;

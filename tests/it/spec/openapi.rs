@@ -91,7 +91,7 @@ impl OpenApi {
 }
 
 /// Every path of `routes.rs` with its methods.
-fn routed() -> BTreeMap<String, BTreeSet<String>> {
+pub fn routed() -> BTreeMap<String, BTreeSet<String>> {
     let declared = ROUTES.split("only(\"").skip(1).filter_map(|rest| {
         let mut texts = rest.split('"');
         let (path, methods) = (texts.next()?, texts.nth(1)?);
