@@ -6,6 +6,8 @@ mod crash;
 mod harness;
 mod http;
 mod keys;
+mod overload;
 mod privacy;
 mod seal;
 mod spec;
+mod upgrade;
