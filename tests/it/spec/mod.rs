@@ -3,6 +3,7 @@
 
 mod answers;
 mod dictionary;
+mod metrics;
 mod openapi;
 mod schema;
 mod vectors;
