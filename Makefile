@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test attack fuzz lint advisories format bench clean tools
+.PHONY: help run build engine test attack fuzz lint advisories format bench flood clean tools
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ format: tools ## Format the code
 
 bench: tools engine ## Measure collection beside its floors, on the built program
 	@$(CARGO) bench --locked --bench collect
+
+flood: tools engine ## Flood the built program with ten times what it takes, for a minute
+	@$(CARGO) bench --locked --bench flood
 
 clean: ## Remove what was built, fetched and simulated
 	@rm -rf target fuzz/target engine/node_modules demo-data

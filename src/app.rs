@@ -2,15 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::web::Data;
-use actix_web::{App as HttpApp, HttpServer};
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use rand::TryRng;
@@ -19,13 +15,14 @@ use tuman_privacy::place::{Cell, Region};
 use tuman_privacy::report_id::Fingerprinter;
 
 use crate::access::{Access, AccessError};
+use crate::admission::Admission;
 use crate::audit::{Audit, Event, Reloaded, Started};
 use crate::catalogue::{CatalogueErrors, Catalogues};
 use crate::clock::{Clock, Zone, date_of};
 use crate::config::Config;
-use crate::http::routes;
 use crate::ingest::{Ingest, Settings};
 use crate::keys::{Keyring, write_secret};
+use crate::ledger::flight::Flight;
 use crate::loader::Loader;
 use crate::log::Line;
 use crate::seal::Sealer;
@@ -61,8 +58,12 @@ pub struct App {
     pub sealer: Arc<Sealer>,
     /// Questions at one time: one session of the store is always left to the loader and the sealer.
     pub questions: Semaphore,
-    /// KiB of bodies that may be in memory at one time.
-    pub bodies: Semaphore,
+    /// Who may come in, and how much at one time.
+    pub admission: Admission,
+    /// The account of what is in the spool.
+    pub flight: Arc<Flight>,
+    /// When it was opened.
+    pub started_ms: i64,
     access: ArcSwap<Access>,
 }
 
@@ -211,7 +212,9 @@ impl App {
         }
         let seen = Seen::open(&data.join("seen"), config.limits.remembered_reports, now_ms);
         let seen = Arc::new(seen.context("the memory of reports cannot be read")?);
-        let loader = Arc::new(Loader::new(spool.clone(), store.clone(), seen.clone(), clock.clone()));
+        let flight = Arc::new(Flight::default());
+        let loader = Loader::new(spool.clone(), store.clone(), seen.clone(), flight.clone(), clock.clone());
+        let loader = Arc::new(loader);
         loader.recover_answers()?;
         let region = region(&config);
         let settings = Settings {
@@ -228,6 +231,7 @@ impl App {
             keyring.clone(),
             seen.clone(),
             spool.clone(),
+            flight.clone(),
             fingerprinter,
         ));
         let sealer = Arc::new(Sealer {
@@ -244,7 +248,7 @@ impl App {
         });
         let access = ArcSwap::from_pointee(declared.access);
         let questions = Semaphore::new(QUESTIONS);
-        let bodies = Semaphore::new((config.limits.bodies.bytes() >> 10) as usize);
+        let admission = Admission::new(&config.limits, &clock);
         Ok(App {
             config,
             zone,
@@ -257,18 +261,27 @@ impl App {
             keyring,
             sealer,
             questions,
-            bodies,
+            admission,
+            flight,
+            started_ms: now_ms,
             access,
         })
     }
 
-    /// Stops: what was accepted is on disk, and in the store where it answers in time.
+    /// Stops: what was accepted is on disk, and in the store where it answers in time. Takes half of
+    /// `server.stop_timeout` at most.
     pub async fn close(&self, loading: Option<actix_web::rt::task::JoinHandle<()>>) {
         let spool = self.spool.clone();
-        let _ = tokio::task::spawn_blocking(move || spool.close()).await;
+        let most = self.config.server.stop_timeout.duration() / 4;
+        let closing = tokio::task::spawn_blocking(move || spool.close());
+        if tokio::time::timeout(most, closing).await.is_err() {
+            Line::SpoolNotClosed.write();
+        }
         // The loader ends when it has loaded what is left; what it does not manage is loaded at the next start.
-        if let Some(loading) = loading {
-            let _ = tokio::time::timeout(self.config.server.stop_timeout.duration(), loading).await;
+        if let Some(loading) = loading
+            && tokio::time::timeout(most, loading).await.is_err()
+        {
+            Line::SpoolNotEmptied.write();
         }
     }
 
@@ -325,59 +338,6 @@ impl App {
     #[must_use]
     pub fn tomorrow(&self) -> jiff::civil::Date {
         self.today().saturating_add(jiff::Span::new().days(1))
-    }
-}
-
-/// The listeners of a running app.
-pub struct Listeners {
-    /// Serves until it is stopped.
-    pub servers: [Server; 2],
-    /// Where the public one listens.
-    pub public: SocketAddr,
-    /// Where the internal one listens.
-    pub internal: SocketAddr,
-}
-
-impl Listeners {
-    /// Binds both listeners.
-    ///
-    /// # Errors
-    /// Where an address is in use.
-    pub fn bind(app: &Data<App>) -> Result<Listeners> {
-        let server = &app.config.server;
-        let workers = match server.workers {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            n => n,
-        };
-        let data = app.clone();
-        let public = HttpServer::new(move || {
-            HttpApp::new().app_data(data.clone()).wrap(routes::headers()).configure(routes::public)
-        })
-        .workers(workers)
-        .max_connections(server.connections)
-        .client_request_timeout(server.client_timeout.duration())
-        .shutdown_timeout(server.stop_timeout.duration().as_secs())
-        .disable_signals()
-        .bind(&server.listen)
-        .with_context(|| format!("cannot listen on {}; set server.listen to another address", server.listen))?;
-        let data = app.clone();
-        let internal = HttpServer::new(move || HttpApp::new().app_data(data.clone()).configure(routes::internal))
-            .workers(1)
-            .shutdown_timeout(1)
-            .disable_signals()
-            .bind(&server.listen_internal)
-            .with_context(|| {
-                format!("cannot listen on {}; set server.listen_internal to another address", server.listen_internal)
-            })?;
-        let first = |addresses: Vec<SocketAddr>| addresses.into_iter().next().context("no address was bound");
-        let addresses = (first(public.addrs())?, first(internal.addrs())?);
-        Ok(Listeners { servers: [public.run(), internal.run()], public: addresses.0, internal: addresses.1 })
-    }
-
-    /// Handles that stop the listeners.
-    #[must_use]
-    pub fn handles(&self) -> [ServerHandle; 2] {
-        [self.servers[0].handle(), self.servers[1].handle()]
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Guarantees: everything else takes a [`Clock`], so that tests and the demo's history drive days by hand.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,6 +15,9 @@ use tuman_privacy::time::{Day, Offsets};
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now_ms(&self) -> i64;
+
+    /// Time since some moment: never goes back, whatever becomes of the machine's date.
+    fn monotonic(&self) -> Duration;
 }
 
 /// The machine's clock.
@@ -24,6 +28,11 @@ impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)]
     fn now_ms(&self) -> i64 {
         Timestamp::now().as_millisecond()
+    }
+
+    fn monotonic(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
     }
 }
 
@@ -52,6 +61,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now_ms()).unwrap_or(0))
     }
 }
 

@@ -42,6 +42,7 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
     if let Err(error) = app.loader.drain(std::time::Duration::from_secs(20)).await {
         findings.push(Finding::ill("loader", error.to_string()));
     }
+    findings.push(flight(app));
     let app = app.clone();
     let of_store = tokio::task::spawn_blocking(move || {
         let mut findings = Vec::new();
@@ -71,6 +72,23 @@ fn spool(app: &App) -> Finding {
         return Finding::ill("spool", format!("{} writes failed since the start: is the disk full?", depth.failures));
     }
     Finding::well("spool", detail)
+}
+
+/// What is in flight balances, and is nothing where the spool is empty and nothing comes in.
+fn flight(app: &App) -> Finding {
+    let before = app.admission.in_flight();
+    let (total, depth) = (app.flight.total(), app.spool.depth());
+    if total.difference() != 0 {
+        return Finding::ill("flight", format!("{} events on their way are unaccounted for", total.difference()));
+    }
+    let is_quiet = before == 0 && app.admission.in_flight() == 0 && depth.records == 0 && depth.waiting == 0;
+    if is_quiet && total.received != 0 {
+        return Finding::ill(
+            "flight",
+            format!("{} events were acknowledged and are not in the store: records were damaged", total.received),
+        );
+    }
+    Finding::well("flight", format!("{} events are on their way to the store", total.received))
 }
 
 fn keys(app: &App) -> Finding {

@@ -12,7 +12,7 @@ use tuman_privacy::anonymise::{Arrival, Rejection, Rules, anonymise};
 use tuman_privacy::place::Region;
 use tuman_privacy::report::{Report, ReportError};
 use tuman_privacy::report_id::{Fingerprint, Fingerprinter};
-use tuman_privacy::time::Offsets;
+use tuman_privacy::time::{Day, Offsets};
 
 use zeroize::Zeroize;
 
@@ -21,7 +21,8 @@ use crate::catalogue::Catalogues;
 use crate::clock::{Clock, Zone};
 use crate::keys::{KeyError, Keyring, OpenDays};
 use crate::ledger::Lines;
-use crate::metrics::Metric;
+use crate::ledger::flight::{Flight, Sums};
+use crate::metrics::{self, Metric};
 use crate::record;
 use crate::seen::{Known, Seen};
 use crate::spool::{AppendError, Spool};
@@ -80,6 +81,7 @@ pub struct Ingest {
     keyring: Arc<Keyring>,
     seen: Arc<Seen>,
     spool: Spool,
+    flight: Arc<Flight>,
     fingerprinter: Fingerprinter,
     offsets: ArcSwap<(i64, Offsets)>,
 }
@@ -90,13 +92,21 @@ struct Prepared {
     answer: Answer,
     report: Fingerprint,
     now_ms: i64,
+    booked: Booked,
     // Held until the record is synced: a day is closed only when no request holds it.
     open: Arc<OpenDays>,
 }
 
+/// What a record books in the ledger.
+struct Booked {
+    app: String,
+    day: Day,
+    sums: Sums,
+}
+
 enum Step {
     Append(Prepared),
-    Known(Answer, Vec<u8>),
+    Known(Answer, Vec<u8>, Booked),
     Wait(oneshot::Receiver<Option<Answer>>),
 }
 
@@ -109,6 +119,7 @@ impl Ingest {
         keyring: Arc<Keyring>,
         seen: Arc<Seen>,
         spool: Spool,
+        flight: Arc<Flight>,
         fingerprinter: Fingerprinter,
     ) -> Ingest {
         let now_ms = settings.clock.now_ms();
@@ -119,6 +130,7 @@ impl Ingest {
             keyring,
             seen,
             spool,
+            flight,
             fingerprinter,
             offsets,
         }
@@ -147,9 +159,14 @@ impl Ingest {
                 let taken = self.append(prepared).await;
                 taken.unwrap_or(Err(AppendError::Closed)).map_err(IngestError::from)
             }
-            Step::Known(answer, record) => {
+            Step::Known(answer, record, booked) => {
+                let (sender, synced) = oneshot::channel();
+                self.book(record, booked, move |_| {
+                    // The client may have hung up.
+                    let _ = sender.send(());
+                });
                 // The retry's line in the ledger. The client has its promise already, so that a failure costs the line only.
-                let _ = self.spool.append(record).await;
+                let _ = synced.await;
                 Ok(answer)
             }
             Step::Wait(first) => first.await.ok().flatten().ok_or(IngestError::Spool(AppendError::Sync)),
@@ -166,9 +183,10 @@ impl Ingest {
             Known::New => {}
             Known::Answered(answer) => {
                 let events = u32::try_from(report.events()).unwrap_or(u32::MAX);
-                let lines = Lines::of_duplicate(app, self.settings.zone.day(now_ms), events);
-                Metric::EventsDuplicate.add(u64::from(events));
-                return Ok(Step::Known(answer, record::write(&[], &[], lines.bytes(), None)));
+                let day = self.settings.zone.day(now_ms);
+                let lines = Lines::of_duplicate(app, day, events);
+                let booked = Booked { app: app.to_owned(), day, sums: lines.sums() };
+                return Ok(Step::Known(answer, record::write(&[], &[], lines.bytes(), None), booked));
             }
             Known::Pending(first) => return Ok(Step::Wait(first)),
         }
@@ -183,28 +201,47 @@ impl Ingest {
         let arrival = Arrival { at_ms: now_ms, offsets: &offsets.1, open_days: &open.days, opted_out };
         let anonymised = anonymise(&report, rules, arrival, &mut rand::rng())?;
         let lines = Lines::of(app, &anonymised);
-        Metric::EventsReceived.add(u64::from(anonymised.received));
-        Metric::EventsAccepted.add(u64::from(anonymised.accepted));
-        Metric::EventsRefused.add(anonymised.refused.len() as u64);
+        let booked = Booked { app: app.to_owned(), day: anonymised.day, sums: lines.sums() };
         let answer = Answer { accepted: anonymised.accepted, refused: anonymised.refused };
         let record =
             record::write(&anonymised.rows.usage, &anonymised.rows.places, lines.bytes(), Some((id, &answer)));
         reserved.keep();
-        Ok(Step::Append(Prepared { record, answer, report: id, now_ms, open }))
+        Ok(Step::Append(Prepared { record, answer, report: id, now_ms, booked, open }))
     }
 
     /// Appends, and settles the report on the spool's own thread: a client that hangs up must not stop what is half done.
     fn append(&self, prepared: Prepared) -> oneshot::Receiver<Result<Answer, AppendError>> {
-        let Prepared { record, answer, report, now_ms, open } = prepared;
+        let Prepared { record, answer, report, now_ms, booked, open } = prepared;
         let (sender, receiver) = oneshot::channel();
         let seen = self.seen.clone();
-        self.spool.append_then(record, move |appended| {
+        self.book(record, booked, move |appended| {
             drop(open);
+            if appended.is_ok() {
+                for (_, reason) in &answer.refused {
+                    metrics::refused(*reason);
+                }
+            }
             seen.settle(report, appended.is_ok().then_some(&answer), now_ms);
             // The client may have hung up.
             let _ = sender.send(appended.map(|()| answer));
         });
         receiver
+    }
+
+    /// Appends a record whose events are in flight from here on, or were not received; `told` hears which, on the spool's
+    /// own thread.
+    fn book(&self, record: Vec<u8>, booked: Booked, told: impl FnOnce(Result<(), AppendError>) + Send + 'static) {
+        let Booked { app, day, sums } = booked;
+        let flight = self.flight.clone();
+        // Before the sync: afterwards the store could have them first.
+        flight.enter(&app, day, sums);
+        self.spool.append_then(record, move |appended| {
+            match appended {
+                Ok(()) => count(sums),
+                Err(_) => flight.undo(&app, day, sums),
+            }
+            told(appended);
+        });
     }
 
     /// The zone's offsets, looked up anew every hour.
@@ -217,6 +254,21 @@ impl Ingest {
         self.offsets.store(fresh.clone());
         fresh
     }
+}
+
+/// Counts events that are synced.
+fn count(sums: Sums) {
+    for (metric, n) in [
+        (Metric::EventsReceived, sums.received),
+        (Metric::EventsAccepted, sums.stored),
+        (Metric::EventsRefused, sums.refused),
+        (Metric::EventsDuplicate, sums.duplicate),
+    ] {
+        if n > 0 {
+            metric.add(n.unsigned_abs());
+        }
+    }
+    Metric::ReportEvents.observe_count(usize::try_from(sums.received).unwrap_or(0));
 }
 
 /// Gives a reservation back unless it is kept.

@@ -4,6 +4,7 @@
 //! [`loader`] -> [`store`]: open day -> [`seal`] -> releases -> [`stats`] -> [`http`]. One direction, no shortcuts.
 
 pub mod access;
+pub mod admission;
 pub mod answer;
 pub mod app;
 pub mod audit;
@@ -18,11 +19,13 @@ pub mod http;
 pub mod ingest;
 pub mod keys;
 pub mod ledger;
+pub mod listeners;
 pub mod loader;
 pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod policy;
+pub mod process;
 pub mod record;
 pub mod rowbinary;
 pub mod seal;

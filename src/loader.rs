@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tuman_privacy::encode::rows;
 
 use crate::clock::Clock;
+use crate::ledger::flight::Flight;
 use crate::log::Line;
 use crate::metrics::Metric;
 use crate::record::{self, RecordError};
@@ -56,6 +57,7 @@ pub struct Loader {
     spool: Spool,
     store: Arc<dyn Store>,
     seen: Arc<Seen>,
+    flight: Arc<Flight>,
     clock: Arc<dyn Clock>,
     loaded: watch::Sender<SegmentId>,
 }
@@ -63,8 +65,14 @@ pub struct Loader {
 impl Loader {
     /// A loader between a spool and a store.
     #[must_use]
-    pub fn new(spool: Spool, store: Arc<dyn Store>, seen: Arc<Seen>, clock: Arc<dyn Clock>) -> Loader {
-        Loader { spool, store, seen, clock, loaded: watch::Sender::new(SegmentId::BEFORE_ALL) }
+    pub fn new(
+        spool: Spool,
+        store: Arc<dyn Store>,
+        seen: Arc<Seen>,
+        flight: Arc<Flight>,
+        clock: Arc<dyn Clock>,
+    ) -> Loader {
+        Loader { spool, store, seen, flight, clock, loaded: watch::Sender::new(SegmentId::BEFORE_ALL) }
     }
 
     /// Loads segments as they are sealed, until the spool is closed.
@@ -74,12 +82,14 @@ impl Loader {
         while let Some(id) = self.spool.next_sealed(after).await {
             match self.load_on_a_thread(id).await {
                 Ok(()) => {
+                    Metric::StoreUp.set(1);
                     after = id;
                     pause = FIRST_PAUSE;
                     self.loaded.send_replace(id);
                 }
                 Err(LoadError::Stopped) => return,
                 Err(error) => {
+                    Metric::StoreUp.set(0);
                     Metric::LoadFailures.add(1);
                     Line::SegmentWaits { segment: id, fault: (&error).into() }.write();
                     tokio::time::sleep(pause).await;
@@ -106,7 +116,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Remembers the answers of the segments that are in the spool at start.
+    /// Remembers the answers of the segments that are in the spool at start, and counts their events as in flight.
     ///
     /// # Errors
     /// Where a segment cannot be read.
@@ -114,8 +124,11 @@ impl Loader {
         let now_ms = self.clock.now_ms();
         for id in self.spool.sealed() {
             let segment = self.spool.read(id)?;
-            for (report, answer) in segment.records().filter_map(|bytes| record::read(bytes).ok()?.answered) {
-                self.seen.recover(report, answer, now_ms);
+            for record in segment.records().filter_map(|bytes| record::read(bytes).ok()) {
+                self.flight.recover(record.ledger);
+                if let Some((report, answer)) = record.answered {
+                    self.seen.recover(report, answer, now_ms);
+                }
             }
         }
         Ok(())
@@ -142,17 +155,24 @@ impl Loader {
             Line::RecordsCorrupt { segment: id, records: contents.corrupt }.write();
         }
         let token = self.spool.token(id);
+        let mut settling = None;
         for (table, name, rows) in [
             (Table::UsageOpen, "usage", &contents.usage),
             (Table::PlacesOpen, "places", &contents.places),
             (Table::Ledger, "ledger", &contents.ledger),
         ] {
+            if table == Table::Ledger {
+                settling = Some(self.flight.settling());
+            }
             if !rows.is_empty() {
                 self.store.insert(table, &format!("{token}-{name}"), rows)?;
             }
         }
         self.seen.keep(&contents.answers, self.clock.now_ms())?;
         self.spool.remove(id)?;
+        if let Some(settling) = settling {
+            settling.done(&contents.ledger);
+        }
         Metric::SegmentsLoaded.add(1);
         Metric::RowsLoaded.add(contents.rows);
         Metric::LoadSeconds.observe(began.elapsed());

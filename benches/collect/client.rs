@@ -41,6 +41,8 @@ pub(crate) struct Outcome {
     pub(crate) wrong: BTreeMap<String, u64>,
     /// Requests of the schedule that were never sent, because the server had fallen too far behind.
     pub(crate) unsent: u64,
+    /// Requests that got no answer long after the end.
+    pub(crate) hung: u64,
 }
 
 impl Outcome {
@@ -49,7 +51,12 @@ impl Outcome {
         self.requests as f64 / self.took.as_secs_f64().max(1e-9)
     }
 
-    /// The latency that a share of the requests kept, in milliseconds.
+    /// Requests that got the expected answer.
+    pub(crate) fn right(&self) -> u64 {
+        self.requests - self.wrong.values().sum::<u64>()
+    }
+
+    /// The latency that a share of the requests with the expected answer kept, in milliseconds.
     pub(crate) fn percentile_ms(&self, share: f64) -> f64 {
         percentile(&self.latencies_ns, share) / 1e6
     }
@@ -59,6 +66,7 @@ impl Outcome {
         self.took = self.took.max(other.took);
         self.latencies_ns.extend(other.latencies_ns);
         self.unsent += other.unsent;
+        self.hung += other.hung;
         for (what, n) in other.wrong {
             *self.wrong.entry(what).or_default() += n;
         }
@@ -120,6 +128,9 @@ pub(crate) fn run(
 /// How far behind its schedule a phase may run before the rest of the schedule is dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long after the end of a phase an answer may still come.
+const LAST_ANSWER: Duration = Duration::from_secs(60);
+
 /// One thread's connections.
 struct Drive<'a> {
     connections: Vec<Connection<'a>>,
@@ -158,6 +169,10 @@ impl<'a> Drive<'a> {
             let next = self.start_due()?;
             let busy: Vec<usize> =
                 (0..self.connections.len()).filter(|index| self.connections[*index].since.is_some()).collect();
+            if Instant::now() > self.end + LAST_ANSWER {
+                self.outcome.hung = busy.len() as u64;
+                return Ok(self.outcome);
+            }
             if busy.is_empty() && next.is_none() {
                 self.outcome.took = self.began.elapsed();
                 return Ok(self.outcome);
@@ -217,9 +232,9 @@ impl<'a> Drive<'a> {
             return Ok(());
         };
         self.outcome.requests += 1;
-        self.outcome.latencies_ns.push(since.elapsed().as_nanos() as u64);
-        if let Some(what) = wrong {
-            *self.outcome.wrong.entry(what).or_default() += 1;
+        match wrong {
+            Some(what) => *self.outcome.wrong.entry(what).or_default() += 1,
+            None => self.outcome.latencies_ns.push(since.elapsed().as_nanos() as u64),
         }
         self.idle.push_back(index);
         Ok(())

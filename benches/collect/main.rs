@@ -180,7 +180,7 @@ fn measure(args: &Args, findings: &mut Findings) -> Result<()> {
     let (floors, mut served_ns) = measure_floors(&args.times, folder.path(), findings)?;
 
     progress("starting the collector");
-    let server = Server::collector(&folder.path().join("collector"))?;
+    let server = Server::collector(&folder.path().join("collector"), &[("TUMAN_LIMITS_KEY_RATE", "0".into())])?;
     measure_idle(&server, &args.times, "idle, just started", findings)?;
     for (number, kind) in KINDS.into_iter().enumerate() {
         if !args.only.is_empty() && !args.only.contains(&kind.events) {
@@ -191,6 +191,10 @@ fn measure(args: &Args, findings: &mut Findings) -> Result<()> {
     measure_memory(&server, findings)?;
     measure_idle(&server, &args.times, "idle, after the load", findings)?;
     served_ns += Cpu::of(server.pid())?.since(&Cpu::none()).total_ns;
+
+    if server.ledger()?["balanced"] != true {
+        findings.wrong.push("the ledger does not balance".into());
+    }
 
     let mine_ns = Cpu::of(std::process::id())?.since(&mine_before).total_ns;
     let others_ns = (process::machine_ns() - machine_before).saturating_sub(served_ns + mine_ns);
@@ -400,8 +404,11 @@ fn measure_memory(server: &Server, findings: &mut Findings) -> Result<()> {
 }
 
 fn check(outcome: &Outcome, what: &str, findings: &mut Findings) {
-    if outcome.requests == 0 {
-        findings.wrong.push(format!("{what}: nothing was answered"));
+    if outcome.right() == 0 {
+        findings.wrong.push(format!("{what}: nothing was answered as it should be"));
+    }
+    if outcome.hung > 0 {
+        findings.wrong.push(format!("{what}: {} requests were never answered", outcome.hung));
     }
     if outcome.unsent > 0 {
         findings

@@ -35,6 +35,7 @@ struct Addresses {
 #[derive(Deserialize)]
 struct Tokens {
     app_key: String,
+    operator_token: String,
 }
 
 /// A running server.
@@ -45,6 +46,8 @@ pub(crate) struct Server {
     internal: Option<SocketAddr>,
     /// The app key; empty for the empty handler.
     pub(crate) key: String,
+    /// The operator's token; empty for the empty handler.
+    pub(crate) operator: String,
 }
 
 /// Counters of the collector that the bench asks for.
@@ -61,11 +64,11 @@ pub(crate) struct Counters {
 }
 
 impl Server {
-    /// Starts the collector in `folder` with the catalogue of the load.
+    /// Starts the collector in `folder` with the catalogue of the load and some keys of the configuration, as variables.
     ///
     /// # Errors
     /// Where the program does not start; its log is in the message.
-    pub(crate) fn collector(folder: &Path) -> Result<Server> {
+    pub(crate) fn collector(folder: &Path, configuration: &[(&str, String)]) -> Result<Server> {
         let made = Command::new(PROGRAM)
             .args(["init", "--app", APP, "--json", "--folder"])
             .arg(folder)
@@ -84,12 +87,14 @@ impl Server {
             .env("TUMAN_SERVER_LISTEN_INTERNAL", "127.0.0.1:0")
             // Not in the machine's memory: nothing is left there when this ends early.
             .env("TUMAN_PATHS_KEYS", folder.join("keys"))
+            .envs(configuration.iter().map(|(key, value)| (*key, value)))
             .stderr(File::create(&log)?);
         let mut server = Server::start(command).with_context(|| {
             let log = fs::read_to_string(&log).unwrap_or_default();
             format!("the collector did not start:\n{log}")
         })?;
         server.key = tokens.app_key;
+        server.operator = tokens.operator_token;
         Ok(server)
     }
 
@@ -117,7 +122,13 @@ impl Server {
         };
         // Read on, so that the server never waits for its output to be read.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Server { child, address: addresses.public, internal: addresses.internal, key: String::new() })
+        Ok(Server {
+            child,
+            address: addresses.public,
+            internal: addresses.internal,
+            key: String::new(),
+            operator: String::new(),
+        })
     }
 
     /// Its process id.
@@ -130,21 +141,33 @@ impl Server {
     /// # Errors
     /// Where the internal listener does not answer.
     pub(crate) fn counters(&self) -> Result<Counters> {
-        let address = self.internal.context("there is no internal listener")?;
-        let mut stream = TcpStream::connect(address)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: internal\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let value = |name: &str| {
-            let line = answer.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.trim().parse().ok()).unwrap_or_default()
-        };
+        let metrics = self.metrics()?;
+        let value = |name: &str| value(&metrics, name);
         Ok(Counters {
-            accepted: value("tuman_events_accepted_total "),
-            rows: value("tuman_rows_loaded_total "),
-            load_s: value("tuman_load_seconds_sum "),
-            waiting: value("tuman_spool_bytes ") + value("tuman_spool_segments "),
+            accepted: value("tuman_events_accepted_total"),
+            rows: value("tuman_rows_loaded_total"),
+            load_s: value("tuman_load_seconds_sum"),
+            waiting: value("tuman_spool_bytes") + value("tuman_spool_segments"),
         })
+    }
+
+    /// Reads all metrics.
+    ///
+    /// # Errors
+    /// Where the internal listener does not answer.
+    pub(crate) fn metrics(&self) -> Result<String> {
+        let address = self.internal.context("there is no internal listener")?;
+        get(address, "/metrics", "")
+    }
+
+    /// Reads today's account, and whether it balances.
+    ///
+    /// # Errors
+    /// Where the collector does not answer.
+    pub(crate) fn ledger(&self) -> Result<serde_json::Value> {
+        let answer = get(self.address, "/v1/ledger", &self.operator)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+        serde_json::from_str(body).context("the ledger")
     }
 
     /// Waits until the store has everything that was accepted.
@@ -198,6 +221,24 @@ impl Drop for Server {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The value of a metric; zero where it was never counted.
+pub(crate) fn value(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|rest| rest.trim().parse().ok()).unwrap_or_default()
+}
+
+/// Asks for a path; answers head and body.
+fn get(address: SocketAddr, path: &str, token: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: internal\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Serves the empty handler: reads the body, answers 204.

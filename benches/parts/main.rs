@@ -15,6 +15,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use tuman::admission::Bodies;
 use tuman::answer::Answer;
 use tuman::catalogue::Catalogue;
 use tuman::clock::{Clock, SystemClock, Zone};
@@ -152,10 +153,11 @@ fn collector(criterion: &mut Criterion) {
     let sent = load::Request::new("/", "key", body.clone(), load::Encoding::Gzip);
     let at = sent.bytes().windows(4).position(|four| four == b"\r\n\r\n").expect("a request has a head") + 4;
     let gzip = &sent.bytes()[at..];
+    let room = Bodies::new(64 << 20);
     criterion.bench_function("gunzip/100", |bencher| {
         bencher.iter_batched(
-            || Body(gzip.to_vec()),
-            |body| decode(body, Encoding::Gzip, 8 << 20).is_ok(),
+            || (Body(gzip.to_vec()), room.room(gzip.len()).expect("there is room")),
+            |(body, mut room)| decode(body, Encoding::Gzip, 8 << 20, &mut room).is_ok(),
             BatchSize::SmallInput,
         );
     });

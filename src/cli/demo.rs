@@ -23,6 +23,7 @@ use crate::config::{Config, Layers, load};
 use crate::demo::fleet::Fleet;
 use crate::demo::history::History;
 use crate::demo::{APP, CATALOGUE, post};
+use crate::listeners::{Inherited, Sockets};
 use crate::log::{self, Line};
 
 const SEED: u64 = 0x0074_756d_616e;
@@ -70,7 +71,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let zone = crate::clock::Zone::named(&config.privacy.zone).context("the time zone is unknown")?;
     let fleet = Fleet::new(SEED, state.phones, state.opening);
     let json = args.json;
-    actix_web::rt::System::new().block_on(async move {
+    let stopped = actix_web::rt::System::new().block_on(async move {
         let now = timestamp(now_ms());
         let history = History { config: &config, fleet: &fleet, zone: &zone, from: state.until, to: now };
         let taken = history.run(declared, store.clone(), |day| {
@@ -94,23 +95,25 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode> {
         };
         let mut posting = None;
         let declared = Declared::read(&config)?;
-        let served = serve(config, declared, store, |listeners| {
+        let sockets = Sockets::open(Inherited::default(), &config.server)?;
+        let served = serve(config, declared, store, sockets, None, |listeners| {
             announce(json, listeners, &state.tokens, state.phones, began);
             posting = Some(phones(format!("http://{}/v1/collect", listeners.public)));
         });
-        served.await?;
+        let stopped = served.await?;
         // The collector has stopped; the phones notice now.
         stop.send_replace(true);
         if let Some(posting) = posting {
             let _ = tokio::task::spawn_blocking(move || posting.join()).await;
         }
         save(&state_file, &State { until: timestamp(now_ms()), ..state })?;
-        anyhow::Ok(())
+        anyhow::Ok(stopped)
     })?;
+    stopped.end()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn announce(json: bool, listeners: &crate::app::Listeners, tokens: &Tokens, phones: usize, began: Instant) {
+fn announce(json: bool, listeners: &crate::listeners::Listeners, tokens: &Tokens, phones: usize, began: Instant) {
     if json {
         output::line(
             &serde_json::json!({

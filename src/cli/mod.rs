@@ -11,6 +11,7 @@ mod keys;
 mod output;
 mod policy;
 mod serve;
+mod stop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ enum Command {
     Init(init::InitArgs),
     /// Run the collector
     #[command(
-        after_help = "Example:\n  tuman serve --config /srv/tuman/tuman.toml\nSIGTERM stops it when what was accepted is on disk; SIGHUP reads catalogues and tokens anew."
+        after_help = "Examples:\n  tuman serve --config /srv/tuman/tuman.toml\n  tuman serve --check\nSIGTERM stops it when what was accepted is on disk; SIGHUP reads catalogues and tokens anew; SIGUSR2 lets the version that is now at the program's path take over without a refused connection."
     )]
     Serve(serve::ServeArgs),
     /// Run the collector with a month of simulated days and a live fleet of simulated phones

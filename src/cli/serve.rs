@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::stop::{Ended, Stopped};
 use super::{ConfigArgs, output};
-use crate::app::{App, Declared, Listeners, Unusable};
+use crate::app::{App, Declared, Unusable};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::listeners::{Inherited, Listeners, Sockets, Successor};
 use crate::log::{self, Fault, Line};
 use crate::store::Store;
-use crate::{control, metrics};
+use crate::{control, listeners, metrics};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -28,16 +30,27 @@ pub(super) struct ServeArgs {
     /// Print the addresses as JSON when they are open
     #[arg(long)]
     json: bool,
+    /// Read the configuration, the catalogues and the tokens, say what is wrong with them, and end
+    #[arg(long)]
+    check: bool,
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode> {
+    let inherited = Inherited::take()?;
     let flags = args.listen.iter().map(|listen| ("server.listen".to_owned(), format!("\"{listen}\"")));
     let config = args.config.load(flags.collect())?;
     log::start(&config.log);
     let declared = Declared::read(&config)?;
+    if args.check {
+        output::line("The configuration, the catalogues and the tokens can be used.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let successor = Successor::of_this_process()?;
+    // Before the store is opened, which may take a while: connections wait from here on, they are not refused.
+    let sockets = Sockets::open(inherited, &config.server)?;
     let store = App::open_store(&config)?;
     let json = args.json;
-    actix_web::rt::System::new().block_on(async move {
+    let stopped = actix_web::rt::System::new().block_on(async move {
         let ready = |listeners: &Listeners| {
             if json {
                 output::line(&json!({ "public": listeners.public, "internal": listeners.internal }).to_string());
@@ -45,24 +58,29 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitCode> {
                 output::line(&format!("Collecting on http://{}", listeners.public));
             }
         };
-        serve(config, declared, store, ready).await
+        serve(config, declared, store, sockets, Some(successor), ready).await
     })?;
+    // The runtime has ended by now, and with it the store is closed.
+    stopped.end()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves until SIGTERM or SIGINT; everything that was accepted is on disk when this returns.
+/// Serves until SIGTERM, SIGINT or, where there is a successor, SIGUSR2; everything that was accepted is on disk when
+/// this returns.
 pub(super) async fn serve(
     config: Config,
     declared: Declared,
     store: Arc<dyn Store>,
+    sockets: Sockets,
+    successor: Option<Successor>,
     ready: impl FnOnce(&Listeners),
-) -> Result<()> {
+) -> Result<Stopped> {
     metrics::recorder();
     let app = Arc::new(App::open(config, declared, store, Arc::new(SystemClock))?);
     app.record_start()?;
     let mut loading = actix_web::rt::spawn(app.loader.clone().run());
     let control = control::listen(&app.config.paths.data)?;
-    let listeners = Listeners::bind(&Data::from(app.clone()))?;
+    let listeners = Listeners::serve(&Data::from(app.clone()), sockets)?;
     let handles = listeners.handles();
     let mut commands = actix_web::rt::spawn(control::serve(control, app.clone()));
     let sealer = app.config.seal.scheduled.then(|| app.sealer.clone());
@@ -76,6 +94,7 @@ pub(super) async fn serve(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut upgrade = signal(SignalKind::user_defined2())?;
     ready(&listeners);
     let [public, internal] = listeners.servers;
     let public = actix_web::rt::spawn(public);
@@ -84,30 +103,46 @@ pub(super) async fn serve(
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     Line::Collecting.write();
     // A part that ends by itself has met a bug. What is accepted is safe; whoever started the process starts it anew.
+    let mut successor = successor.map(Arc::new);
     let ended = loop {
         tokio::select! {
-            _ = terminate.recv() => break None,
-            _ = interrupt.recv() => break None,
-            _ = &mut loading => break Some("the loader"),
-            _ = &mut sealing => break Some("the sealer"),
-            _ = &mut commands => break Some("the control socket"),
+            _ = terminate.recv() => break Ended::Told,
+            _ = interrupt.recv() => break Ended::Told,
+            _ = &mut loading => break Ended::Failed("the loader"),
+            _ = &mut sealing => break Ended::Failed("the sealer"),
+            _ = &mut commands => break Ended::Failed("the control socket"),
+            _ = upgrade.recv() => match check(successor.clone()).await {
+                Ok(()) => break Ended::Replaced,
+                Err(_) => Line::TakeOverRefused.write(),
+            },
             _ = hangup.recv() => match reload(&app).await {
                 Ok(()) => Line::Reloaded.write(),
                 Err(unusable) => Line::ReloadRefused { unusable }.write(),
             },
         }
     };
-    Line::Stopping.write();
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    let heir = if matches!(ended, Ended::Replaced) { successor.take().zip(Some(listeners.sockets)) } else { None };
+    if heir.is_some() {
+        Line::TakingOver.write();
+    } else {
+        Line::Stopping.write();
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    }
+    let stopped = Stopped::within(app.config.server.stop_timeout.duration(), heir, &ended);
     let [stop_public, stop_internal] = handles;
-    stop_public.stop(true).await;
+    listeners::stop(&stop_public).await;
     let _ = public.await;
-    app.close((ended != Some("the loader")).then_some(loading)).await;
+    app.close((!matches!(ended, Ended::Failed("the loader"))).then_some(loading)).await;
     stop_internal.stop(false).await;
     // The control socket is of use to nobody now.
     let _ = std::fs::remove_file(control::socket(&app.config.paths.data));
     Line::Stopped.write();
-    ended.map_or(Ok(()), |part| Err(anyhow::anyhow!("{part} ended by itself; why is in the log")))
+    Ok(stopped)
+}
+
+async fn check(successor: Option<Arc<Successor>>) -> Result<()> {
+    let successor = successor.context("a demo has no other version")?;
+    tokio::task::spawn_blocking(move || successor.check()).await?
 }
 
 async fn reload(app: &Arc<App>) -> Result<(), Unusable> {

@@ -196,8 +196,19 @@ fn check(config: &Config, problems: &mut Vec<Problem>) {
     if config.limits.events == 0 || config.limits.events > 10_000 {
         wrong("limits.events", "expected 1 to 10000");
     }
-    if config.limits.bodies < config.limits.body {
-        wrong("limits.bodies", "is smaller than limits.body: one report must fit");
+    // While a buffer grows, its old form is there too.
+    let one = config.limits.body.bytes().saturating_add(config.limits.decompressed.bytes().saturating_mul(2));
+    if config.limits.bodies.bytes() < one {
+        wrong("limits.bodies", "is smaller than limits.body and twice limits.decompressed: one report must fit");
+    }
+    for (rate, key, burst) in [
+        (config.limits.address_rate, "limits.address_burst", config.limits.address_burst),
+        (config.limits.failure_rate, "limits.failure_burst", config.limits.failure_burst),
+        (config.limits.key_rate, "limits.key_burst", config.limits.key_burst),
+    ] {
+        if rate > 0 && burst == 0 {
+            wrong(key, "expected at least 1; for no limit, set the rate to 0");
+        }
     }
     if config.spool.segment > config.spool.limit {
         wrong("spool.segment", "is larger than spool.limit: make it smaller, or the limit larger");

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Network;
+
 mod load;
 mod units;
 
@@ -76,10 +78,26 @@ pub struct Server {
     pub workers: usize,
     /// Connections per worker.
     pub connections: usize,
-    /// How long a client may take to send its request's head and body.
+    /// How long a client may take to send its request's head, and again for the body, and to take an answer.
     pub client_timeout: Interval,
-    /// How long requests in flight may take when the process stops.
+    /// Bytes that a body must bring in each second, after a third of `client_timeout`.
+    pub client_rate: ByteSize,
+    /// How long stopping may take: half of it for requests in flight, the rest for the store.
     pub stop_timeout: Interval,
+    /// Proxies that name the client's address.
+    pub trusted_proxies: Vec<Network>,
+    /// In which header they do.
+    pub forwarded_header: ForwardedHeader,
+}
+
+/// The header in which a proxy names the client's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 impl Default for Server {
@@ -88,9 +106,12 @@ impl Default for Server {
             listen: "127.0.0.1:8080".into(),
             listen_internal: "127.0.0.1:8081".into(),
             workers: 0,
-            connections: 10_000,
+            connections: 2_048,
             client_timeout: Interval::seconds(15),
-            stop_timeout: Interval::seconds(10),
+            client_rate: ByteSize::kib(1),
+            stop_timeout: Interval::seconds(20),
+            trusted_proxies: ["127.0.0.0/8", "::1"].iter().filter_map(|text| Network::parse(text)).collect(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
         }
     }
 }
@@ -103,12 +124,28 @@ pub struct Limits {
     pub body: ByteSize,
     /// Body after decompression.
     pub decompressed: ByteSize,
-    /// Bodies in memory at one time, as sent; beyond, reports are answered 429.
+    /// Bodies in memory at one time, as sent and decompressed together; beyond, reports are answered 429.
     pub bodies: ByteSize,
     /// Events in one report.
     pub events: usize,
     /// Reports whose ids are remembered, for 48 hours.
     pub remembered_reports: usize,
+    /// Requests a second of one address. Zero: any number.
+    pub address_rate: u32,
+    /// Requests that an address may send at once after a pause.
+    pub address_burst: u32,
+    /// Connections that an address may have open. Zero: any number.
+    pub address_connections: usize,
+    /// Requests a second of one address that are told that their token is not valid; further ones are answered 429.
+    pub failure_rate: u32,
+    /// Such requests at once after a pause.
+    pub failure_burst: u32,
+    /// Reports a second of one app key. Zero: any number.
+    pub key_rate: u32,
+    /// Reports that a key may send at once after a pause.
+    pub key_burst: u32,
+    /// How long a report may wait for its turn at a busy worker before it is refused.
+    pub wait: Interval,
 }
 
 impl Default for Limits {
@@ -119,6 +156,14 @@ impl Default for Limits {
             bodies: ByteSize::mib(64),
             events: 500,
             remembered_reports: 4_000_000,
+            address_rate: 200,
+            address_burst: 2_000,
+            address_connections: 1_000,
+            failure_rate: 5,
+            failure_burst: 100,
+            key_rate: 20_000,
+            key_burst: 40_000,
+            wait: Interval::milliseconds(50),
         }
     }
 }
@@ -281,7 +326,36 @@ pub enum LogFormat {
     Json,
 }
 
+/// Memory of a connection at the most: what came and is not read yet, a body's next part, an answer.
+const CONNECTION_BYTES: u64 = 192 << 10;
+/// Memory of a remembered report.
+const REMEMBERED_BYTES: u64 = 112;
+/// The spool's queue and the batch that is being written, the tables of limits, the program itself.
+const FIXED_BYTES: u64 = 96 << 20;
+
+impl Server {
+    /// Threads that serve requests.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            n => n,
+        }
+    }
+}
+
 impl Config {
+    /// The most memory that the process should ever take: the sum of all that is bounded.
+    #[must_use]
+    pub fn memory_ceiling(&self) -> ByteSize {
+        let connections = (self.server.connections * self.server.workers()) as u64 * CONNECTION_BYTES;
+        let remembered = self.limits.remembered_reports as u64 * REMEMBERED_BYTES;
+        // A segment that is loaded: its file, its rows by table, and those once more, mixed.
+        let loading = 3 * self.spool.segment.bytes();
+        let bodies = self.limits.bodies.bytes();
+        ByteSize::of(self.store.memory.bytes() + bodies + connections + remembered + loading + FIXED_BYTES)
+    }
+
     /// Makes relative paths start at `folder`.
     pub fn anchor(&mut self, folder: &Path) {
         for path in [&mut self.paths.data, &mut self.paths.catalogue, &mut self.paths.access] {

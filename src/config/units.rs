@@ -11,10 +11,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct ByteSize(u64);
 
 impl ByteSize {
+    /// So many KiB.
+    #[must_use]
+    pub const fn kib(n: u64) -> ByteSize {
+        ByteSize(n << 10)
+    }
+
     /// So many MiB.
     #[must_use]
     pub const fn mib(n: u64) -> ByteSize {
         ByteSize(n << 20)
+    }
+
+    /// So many bytes.
+    #[must_use]
+    pub const fn of(bytes: u64) -> ByteSize {
+        ByteSize(bytes)
     }
 
     /// As a number of bytes.
@@ -67,6 +79,12 @@ impl<'de> Deserialize<'de> for ByteSize {
 pub struct Interval(Duration);
 
 impl Interval {
+    /// So many milliseconds.
+    #[must_use]
+    pub const fn milliseconds(n: u64) -> Interval {
+        Interval(Duration::from_millis(n))
+    }
+
     /// So many seconds.
     #[must_use]
     pub const fn seconds(n: u64) -> Interval {

@@ -1,20 +1,21 @@
 //! `POST /v1/collect`: takes a report of an app.
+//!
+//! Whoever is refused is refused as early as it can be known: before the body is read, or before it is decompressed.
 
 use std::time::Instant;
 
-use actix_web::http::header::{CONTENT_LENGTH, DNT, HeaderMap, HeaderName};
+use actix_web::http::header::{DNT, HeaderMap, HeaderName};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::auth::grant;
-use super::body::{Encoding, decode, drain, read};
+use super::body::{Encoding, Pace, announced, decode, drain, read};
 use super::error::{Code, Problem};
 use crate::access::Role;
+use crate::admission::{Room, is_late};
 use crate::app::App;
+use crate::ingest::IngestError;
 use crate::metrics::Metric;
-
-/// A refused request's body up to this size is read to its end: closing the connection instead would cost more.
-const DRAINED: usize = 64 << 10;
 
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 
@@ -35,37 +36,59 @@ pub(super) async fn collect(request: HttpRequest, payload: Payload, app: Data<Ap
 }
 
 async fn take(request: &HttpRequest, payload: Payload, app: &App) -> Result<HttpResponse, Problem> {
-    let access = app.access();
-    let checked = grant(request, &access, &[Role::App])
-        .and_then(|grant| Ok((grant.app.as_deref().unwrap_or_default(), Encoding::of(request.headers())?)));
-    let (id, encoding) = match checked {
-        Ok(checked) => checked,
+    let (access, pace) = (app.access(), Pace::of(&app.config.server));
+    let _in_flight = app.admission.enter();
+    let (id, encoding, mut room) = match admit(request, &access, app) {
+        Ok(admitted) => admitted,
         Err(problem) => {
-            // Not for longer than a body may take: the client has not shown that it may send any.
-            let _ = tokio::time::timeout(app.config.server.client_timeout.duration(), drain(payload, DRAINED)).await;
+            drain(request.headers(), payload, pace).await;
             return Err(problem);
         }
     };
     let limits = &app.config.limits;
-    let most = limits.body.bytes() as usize;
-    let Ok(_room) = app.bodies.try_acquire_many(room(request.headers(), most)) else {
-        return Err(Code::RateLimited.into());
-    };
-    let reading = read(request.headers(), payload, most);
-    let body = tokio::time::timeout(app.config.server.client_timeout.duration(), reading)
-        .await
-        .map_err(|_| Problem::from(Code::RequestTimeout))??;
+    let body = read(request.headers(), payload, limits.body.bytes() as usize, pace).await.inspect_err(|problem| {
+        if problem.code() == Code::RequestTimeout {
+            Metric::SlowClients.add(1);
+        }
+    })?;
     let began = Instant::now();
-    let body = decode(body, encoding, limits.decompressed.bytes() as usize)?;
-    let answer = app.ingest.take(id, body, opted_out(request.headers())).await?;
+    let body = decode(body, encoding, limits.decompressed.bytes() as usize, &mut room)?;
+    let taken = app.ingest.take(id, body, opted_out(request.headers())).await;
+    let appended = match &taken {
+        Err(IngestError::Spool(error)) => Err(*error),
+        _ => Ok(()),
+    };
+    app.admission.note(appended, &app.spool);
+    let answer = taken?;
     Metric::CollectSeconds.observe(began.elapsed());
     Ok(HttpResponse::Accepted().json(answer))
 }
 
-/// KiB of memory that a body may take: what its head says, or the most where it does not say.
-fn room(headers: &HeaderMap, most: usize) -> u32 {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    u32::try_from(length.unwrap_or(most).min(most).div_ceil(1 << 10)).unwrap_or(u32::MAX)
+/// What can be known from the head: whose report it is, how it is compressed, and that there is room for it.
+fn admit<'a>(
+    request: &HttpRequest,
+    access: &'a crate::access::Access,
+    app: &'a App,
+) -> Result<(&'a str, Encoding, Room<'a>), Problem> {
+    let limits = &app.config.limits;
+    let grant = grant(request, access, &[Role::App])?;
+    let encoding = Encoding::of(request.headers())?;
+    app.admission.key(&grant.sha256).map_err(|wait| {
+        Metric::LimitedKey.add(1);
+        Problem::limited(wait)
+    })?;
+    if is_late(limits.wait.duration()) {
+        Metric::ShedLate.add(1);
+        return Err(Code::RateLimited.into());
+    }
+    app.admission.spool(&app.spool, app.config.spool.queue)?;
+    let most = limits.body.bytes() as usize;
+    let length = announced(request.headers()).unwrap_or(most);
+    if length > most {
+        return Err(Code::BodyTooLarge.into());
+    }
+    let room = app.admission.bodies.room(length).map_err(|_| Problem::no_room())?;
+    Ok((grant.app.as_deref().unwrap_or_default(), encoding, room))
 }
 
 /// `Sec-GPC: 1` or `DNT: 1`.

@@ -2,9 +2,12 @@
 //!
 //! Guarantees: nothing of a request is ever in a problem document; every text is fixed.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use rand::RngExt;
 use serde_json::json;
 use tuman_privacy::anonymise::Rejection;
 use tuman_privacy::report::ReportError;
@@ -12,6 +15,7 @@ use tuman_privacy::report::ReportError;
 use crate::audit::AuditError;
 use crate::ingest::IngestError;
 use crate::log::Line;
+use crate::metrics::Metric;
 use crate::spool::AppendError;
 use crate::{stats, store::StoreError};
 
@@ -22,6 +26,7 @@ pub struct Problem {
     code: Code,
     field: Option<&'static str>,
     problems: Vec<stats::Problem>,
+    wait: Duration,
 }
 
 /// The stable codes.
@@ -59,7 +64,7 @@ pub enum Code {
     InvalidIdentifier,
     /// A question has wrong parameters.
     InvalidQuery,
-    /// Too many requests at once.
+    /// Too many requests of one key or address, or of all together.
     RateLimited,
     /// The spool holds as much as it may.
     SpoolFull,
@@ -172,9 +177,11 @@ impl Code {
         }
     }
 
-    fn retry_after_s(self) -> Option<u32> {
+    /// After how many seconds it makes sense to try again, at the soonest.
+    fn retry_after_s(self) -> Option<u64> {
         match self {
             Code::RateLimited => Some(1),
+            // The longest pause of the loader between two attempts.
             Code::SpoolFull => Some(30),
             Code::SpoolFailed | Code::ShuttingDown | Code::StoreUnavailable => Some(5),
             _ => None,
@@ -188,17 +195,42 @@ impl Problem {
     pub fn code(&self) -> Code {
         self.code
     }
+
+    /// Too many requests: the next one is taken after `wait`.
+    #[must_use]
+    pub fn limited(wait: Duration) -> Problem {
+        Problem { wait, ..Code::RateLimited.into() }
+    }
+
+    /// There is no memory for a body now.
+    #[must_use]
+    pub fn no_room() -> Problem {
+        Metric::ShedBodies.add(1);
+        Code::RateLimited.into()
+    }
+
+    fn of_field(code: Code, field: &'static str) -> Problem {
+        Problem { field: Some(field), ..code.into() }
+    }
+
+    /// Seconds until it makes sense to try again. Longer by up to as much again, at random: all who are told at one
+    /// moment must not come back at one moment.
+    fn retry_after_s(&self) -> Option<u64> {
+        let wait_s = self.wait.as_secs() + u64::from(self.wait.subsec_nanos() > 0);
+        let least = self.code.retry_after_s()?.max(wait_s);
+        Some(least + rand::rng().random_range(0..=least.max(2)))
+    }
 }
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Problem {
-        Problem { code, field: None, problems: Vec::new() }
+        Problem { code, field: None, problems: Vec::new(), wait: Duration::ZERO }
     }
 }
 
 impl From<Vec<stats::Problem>> for Problem {
     fn from(problems: Vec<stats::Problem>) -> Problem {
-        Problem { code: Code::InvalidQuery, field: None, problems }
+        Problem { problems, ..Code::InvalidQuery.into() }
     }
 }
 
@@ -207,15 +239,15 @@ impl From<IngestError> for Problem {
         let code = match &error {
             IngestError::Report(ReportError::Malformed) => Code::MalformedJson,
             IngestError::Report(ReportError::NotAnObject) => {
-                return Problem { code: Code::InvalidReport, field: Some(""), problems: Vec::new() };
+                return Problem::of_field(Code::InvalidReport, "");
             }
             IngestError::Report(ReportError::TooDeep) => Code::JsonTooDeep,
             IngestError::Report(ReportError::TooManyEvents) => Code::TooManyEvents,
             IngestError::Rejected(Rejection::Field(field)) => {
-                return Problem { code: Code::InvalidReport, field: Some(*field), problems: Vec::new() };
+                return Problem::of_field(Code::InvalidReport, field);
             }
             IngestError::Rejected(Rejection::Identifier) => {
-                return Problem { code: Code::InvalidIdentifier, field: Some("/device/ids"), problems: Vec::new() };
+                return Problem::of_field(Code::InvalidIdentifier, "/device/ids");
             }
             IngestError::Rejected(Rejection::NoOpenDay) => Code::ShuttingDown,
             IngestError::UnknownApp => Code::Forbidden,
@@ -223,11 +255,26 @@ impl From<IngestError> for Problem {
                 Line::NoKey { fault: error.into() }.write();
                 Code::ShuttingDown
             }
-            IngestError::Spool(AppendError::Full) => Code::SpoolFull,
-            IngestError::Spool(AppendError::Overloaded) => Code::RateLimited,
-            IngestError::Spool(AppendError::Sync) => Code::SpoolFailed,
-            IngestError::Spool(AppendError::TooLarge) => Code::TooManyEvents,
-            IngestError::Spool(AppendError::Closed) => Code::ShuttingDown,
+            IngestError::Spool(error) => return (*error).into(),
+        };
+        code.into()
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Problem {
+        let code = match error {
+            AppendError::Full => {
+                Metric::ShedSpool.add(1);
+                Code::SpoolFull
+            }
+            AppendError::Overloaded => {
+                Metric::ShedQueue.add(1);
+                Code::RateLimited
+            }
+            AppendError::Sync => Code::SpoolFailed,
+            AppendError::TooLarge => Code::TooManyEvents,
+            AppendError::Closed => Code::ShuttingDown,
         };
         code.into()
     }
@@ -279,9 +326,27 @@ impl ResponseError for Problem {
         if self.code == Code::Unauthorized {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
-        if let Some(seconds) = self.code.retry_after_s() {
+        if let Some(seconds) = self.retry_after_s() {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         response.body(body.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_come_before_it_makes_sense_and_not_all_at_once() {
+        for (problem, least, most) in [
+            (Problem::limited(Duration::from_millis(20)), 1, 3),
+            (Problem::limited(Duration::from_millis(7_001)), 8, 16),
+            (Problem::from(Code::SpoolFull), 30, 60),
+        ] {
+            let told: std::collections::BTreeSet<u64> = (0..500).filter_map(|_| problem.retry_after_s()).collect();
+            assert_eq!((told.first(), told.last()), (Some(&least), Some(&most)));
+        }
+        assert_eq!(Problem::from(Code::Unauthorized).retry_after_s(), None);
     }
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::metrics::{self, Metric};
+use crate::process;
 
 /// `GET /healthz`: the process runs.
 pub(super) async fn alive() -> HttpResponse {
@@ -39,7 +40,20 @@ pub(super) async fn metrics(app: Data<App>) -> HttpResponse {
     Metric::SpoolBytes.set(depth.bytes);
     Metric::SpoolSegments.set(depth.segments);
     Metric::SpoolAge.set(depth.oldest_age.as_secs());
+    Metric::SpoolRecords.set(depth.records);
+    Metric::SpoolWaiting.set(depth.waiting);
+    Metric::SpoolLimit.set(app.config.spool.limit.bytes());
+    Metric::SpoolFailures.set(depth.failures);
+    Metric::EventsInFlight.set(app.flight.total().received.unsigned_abs());
+    Metric::ReportsInFlight.set(app.admission.in_flight());
     Metric::ReportsRemembered.set(app.seen.len() as u64);
+    Metric::BodiesBytes.set(app.admission.bodies.taken());
+    Metric::MemoryCeiling.set(app.config.memory_ceiling().bytes());
+    Metric::Started.set_to(app.started_ms as f64 / 1e3);
+    if let Some(used) = process::used() {
+        Metric::MemoryBytes.set(used.memory_bytes);
+        Metric::CpuSeconds.set_to(used.cpu_seconds);
+    }
     let text = metrics::recorder().map(metrics_exporter_prometheus::PrometheusHandle::render).unwrap_or_default();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)
 }

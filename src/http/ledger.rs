@@ -29,15 +29,17 @@ pub(super) async fn ledger(
     let scope = EventsQuery::parse(&pairs, asked)?.scope;
     let depth = app.spool.depth();
     let days: BTreeMap<_, Account> = answer(&app, {
-        let scope = scope.clone();
-        move |store| ledger::accounts(store, &scope.app, scope.period.from, scope.period.to)
+        let (scope, flight) = (scope.clone(), app.flight.clone());
+        move |store| ledger::live_accounts(store, &flight, &scope.app, scope.period.from, scope.period.to)
     })
     .await?;
+    let is_balanced = days.values().all(Account::is_balanced);
     let days: Vec<_> = days.iter().map(|(day, account)| account.as_json(*day)).collect();
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({
         "app": scope.app,
         "period": scope.period,
         "days": days,
+        "balanced": is_balanced,
         "in_flight": { "records": depth.records, "bytes": depth.bytes },
     })))
 }

@@ -1,5 +1,6 @@
 //! HTTP: thin handlers between requests and the parts that do the work.
 
+pub(crate) mod address;
 pub mod auth;
 pub mod body;
 mod collect;

@@ -19,6 +19,12 @@ pub enum Line {
     Collecting,
     Stopping,
     Stopped,
+    TakingOver,
+    TakeOverRefused,
+    NotTakenOver,
+    StopLate,
+    SpoolNotClosed,
+    SpoolNotEmptied,
     Reloaded,
     ReloadRefused { unusable: Unusable },
     CoreDumpsOn { fault: Fault },
@@ -94,6 +100,26 @@ impl Line {
             Line::Collecting => line(Info, Serve, "collecting", "collecting"),
             Line::Stopping => line(Info, Serve, "stopping", "stopping"),
             Line::Stopped => line(Info, Serve, "stopped", "stopped"),
+            Line::TakingOver => line(Info, Serve, "taking_over", "stopping: the new version takes over"),
+            Line::TakeOverRefused => {
+                line(Error, Serve, "take_over_refused", "this version goes on: the new one cannot take over")
+            }
+            Line::NotTakenOver => line(Error, Serve, "not_taken_over", "the new version could not be started"),
+            Line::StopLate => line(
+                Warn,
+                Serve,
+                "stop_late",
+                "not everything could be closed in time: what is in the spool is loaded at the next start",
+            ),
+            Line::SpoolNotClosed => {
+                line(Warn, Spool, "spool_not_closed", "the spool does not close: does the disk answer?")
+            }
+            Line::SpoolNotEmptied => line(
+                Warn,
+                Loader,
+                "spool_not_emptied",
+                "the store does not take what is in the spool: it is loaded at the next start",
+            ),
             Line::Reloaded => line(Info, Serve, "reloaded", "catalogues and tokens were read anew"),
             Line::ReloadRefused { unusable } => {
                 line(Error, Serve, "reload_refused", "the old catalogues and tokens stay")
@@ -278,6 +304,12 @@ mod tests {
             Line::Collecting,
             Line::Stopping,
             Line::Stopped,
+            Line::TakingOver,
+            Line::TakeOverRefused,
+            Line::NotTakenOver,
+            Line::StopLate,
+            Line::SpoolNotClosed,
+            Line::SpoolNotEmptied,
             Line::Reloaded,
             Line::ReloadRefused { unusable: Unusable::AuditLog },
             Line::CoreDumpsOn { fault },

@@ -15,7 +15,10 @@ use super::segment::{self, Identity};
 use super::{AppendError, Depth, Filesystem, MonotonicClock, Options, SegmentId, lock};
 
 /// Whoever is told what became of a record. Told exactly once: also where the writer ends without having come to it.
-pub(super) struct Caller(Option<Box<dyn FnOnce(Result<(), AppendError>) + Send>>);
+pub(super) struct Caller(Option<Told>);
+
+/// What a caller does with the outcome.
+type Told = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
 impl Caller {
     pub(super) fn new(told: impl FnOnce(Result<(), AppendError>) + Send + 'static) -> Self {

@@ -17,6 +17,7 @@ use super::queue::{Caller, Request, Shared, Stored};
 use super::segment::{self, HEADER_BYTES, SegmentId, Stamp};
 use super::{AppendError, File};
 use crate::log::Line;
+use crate::metrics::Metric;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -189,8 +190,11 @@ impl Writer {
             segment::write_record(&mut self.buffer, current.stamp, sequence, record);
             sequence += 1;
         }
+        let began = (self.shared.clock)();
         current.file.append(&self.buffer)?;
         current.file.sync()?;
+        Metric::SyncSeconds.observe((self.shared.clock)().saturating_duration_since(began));
+        Metric::SyncRecords.observe_count(records.len());
         if current.length == 0 {
             // Sync the folder too: without it, a crash can lose the new segment's name.
             self.shared.filesystem.sync_folder(&self.shared.folder)?;

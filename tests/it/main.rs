@@ -8,6 +8,8 @@ mod fuzz;
 mod harness;
 mod http;
 mod keys;
+mod overload;
 mod privacy;
 mod seal;
 mod spec;
+mod upgrade;

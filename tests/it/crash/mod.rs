@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tuman::clock::{Clock, SystemClock};
 
-use crate::harness::{Child, log, on, post, report};
+use crate::harness::{Child, log, on, post, report, stored};
 
 /// How often the process is killed.
 const KILLS: usize = 8;
@@ -69,18 +69,4 @@ fn what_was_answered_202_is_stored_exactly_once_through_kills() {
     let findings: Vec<Value> = serde_json::from_slice(&doctor.stdout).unwrap();
     assert!(findings.iter().all(|finding| finding["well"] == true), "{findings:?}");
     assert_eq!(stored(folder), accepted, "{}", log(folder));
-}
-
-/// The events that the ledger books as stored, read by a collector that was started anew.
-fn stored(folder: &std::path::Path) -> usize {
-    let child = Child::serve(folder);
-    let doctor = on(folder, &["doctor", "--json"]);
-    let findings: Vec<Value> = serde_json::from_slice(&doctor.stdout).unwrap();
-    let ledger = findings.iter().find(|finding| finding["what"] == "ledger").unwrap();
-    assert_eq!(child.terminate(), Some(0));
-    let detail = ledger["detail"].as_str().unwrap();
-    detail
-        .split(' ')
-        .find_map(|word| word.strip_prefix("stored=")?.strip_suffix(':')?.parse().ok())
-        .unwrap_or_else(|| panic!("{detail}"))
 }

@@ -31,7 +31,7 @@ impl Child {
         assert!(output.status.success(), "{output:?}");
         std::fs::write(folder.join("catalogue/kz.test.app.toml"), include_str!("catalogue.toml")).unwrap();
         // In place of the sample: what the tests need to be different. Keys lie in the test's own folder.
-        let text = "[paths]\nkeys = \"keys\"\n[server]\nlisten = \"127.0.0.1:0\"\nlisten_internal = \"127.0.0.1:0\"\nworkers = 2\n[spool]\nsegment_age = \"100ms\"\n";
+        let text = "[paths]\nkeys = \"keys\"\n[server]\nlisten = \"127.0.0.1:0\"\nlisten_internal = \"127.0.0.1:0\"\nworkers = 2\n[limits]\nwait = \"1h\"\n[spool]\nsegment_age = \"100ms\"\n";
         std::fs::write(folder.join("tuman.toml"), text).unwrap();
         serde_json::from_slice(&output.stdout).unwrap()
     }
@@ -62,7 +62,8 @@ impl Child {
         Child::start(command, folder)
     }
 
-    fn start(mut command: Command, folder: &Path) -> Child {
+    /// Starts a collector by a command and waits until it listens.
+    pub fn start(mut command: Command, folder: &Path) -> Child {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).unwrap();
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
@@ -133,4 +134,18 @@ pub fn post(address: &str, key: &str, body: &str) -> Option<u16> {
     stream.read_to_end(&mut answer).ok()?;
     let text = String::from_utf8_lossy(&answer);
     text.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+}
+
+/// The events that the ledger books as stored, read by a collector that was started anew.
+pub fn stored(folder: &Path) -> usize {
+    let child = Child::serve(folder);
+    let doctor = on(folder, &["doctor", "--json"]);
+    let findings: Vec<Value> = serde_json::from_slice(&doctor.stdout).unwrap();
+    let ledger = findings.iter().find(|finding| finding["what"] == "ledger").unwrap();
+    assert_eq!(child.terminate(), Some(0));
+    let detail = ledger["detail"].as_str().unwrap();
+    detail
+        .split(' ')
+        .find_map(|word| word.strip_prefix("stored=")?.strip_suffix(':')?.parse().ok())
+        .unwrap_or_else(|| panic!("{detail}"))
 }

@@ -15,13 +15,14 @@ use actix_web::web::Data;
 use serde_json::Value;
 use tempfile::TempDir;
 use tuman::access::{Access, Role, file_of, issue};
-use tuman::app::{App, Declared, Listeners};
+use tuman::app::{App, Declared};
 use tuman::catalogue::{Catalogue, Catalogues};
 use tuman::clock::ManualClock;
 use tuman::config::Config;
+use tuman::listeners::{Inherited, Listeners, Sockets};
 use tuman::store::{EmbeddedStore, Store};
 
-pub use child::{Child, log, on, post, tuman};
+pub use child::{Child, log, on, post, stored, tuman};
 pub use engine::folder as engine_folder;
 pub use logs::{foreign, logged};
 pub use reports::{Report, at, report};
@@ -84,6 +85,8 @@ impl Setup {
         self.config.server.listen = "127.0.0.1:0".into();
         self.config.server.listen_internal = "127.0.0.1:0".into();
         self.config.server.workers = 1;
+        // Tests do not look at the clock: a worker that is slow today refuses nobody.
+        self.config.limits.wait = tuman::config::Interval::hours(1);
         self.config.spool.segment_age = tuman::config::Interval::seconds(3_600);
         let (app_key, app) = issue("app", Role::App, Some(&self.app)).unwrap();
         let (analyst_token, analyst) = issue("analyst", Role::Analyst, None).unwrap();
@@ -97,7 +100,8 @@ impl Setup {
         let app = App::open(self.config, declared, self.store.clone(), Arc::new(clock.clone())).unwrap();
         let app = Data::new(app);
         let loading = actix_web::rt::spawn(app.loader.clone().run());
-        let listeners = Listeners::bind(&app).unwrap();
+        let sockets = Sockets::open(Inherited::default(), &app.config.server).unwrap();
+        let listeners = Listeners::serve(&app, sockets).unwrap();
         let handles = listeners.handles();
         let url = format!("http://{}", listeners.public);
         let internal_url = format!("http://{}", listeners.internal);
@@ -231,6 +235,22 @@ impl TestApp {
             handle.stop(true).await;
         }
         self.app.close(self.loading.take()).await;
+        self.setup()
+    }
+
+    /// Stops the collector without its loader: what is in the spool stays there.
+    pub async fn stop_with_a_full_spool(mut self) -> Setup {
+        for handle in &self.handles {
+            handle.stop(true).await;
+        }
+        if let Some(loading) = self.loading.take() {
+            loading.abort();
+        }
+        self.app.close(None).await;
+        self.setup()
+    }
+
+    fn setup(&self) -> Setup {
         Setup {
             config: self.app.config.clone(),
             catalogue: include_str!("catalogue.toml").into(),

@@ -4,4 +4,4 @@ mod logs;
 mod nowhere;
 mod panics;
 mod sealing;
-mod search;
+pub mod search;

@@ -5,6 +5,7 @@ mod answers;
 mod dependencies;
 mod dictionary;
 mod inventory;
+mod metrics;
 pub mod openapi;
 mod schema;
 mod vectors;
