@@ -1,7 +1,8 @@
 //! The ledger: the account of every event that arrived.
 //!
 //! Per app and local day of arrival: `received` = `stored` + `duplicate` + `refused:<reason>`, with what is in flight
-//! between the spool and the store. Notes (`note:<what>`) say what was left out of stored events. Rows are counted by
+//! between the spool and the store. Notes (`note:<what>`) say what was left out of stored events, and
+//! `note:personal_data:<detector>` what detectors found in any event. Rows are counted by
 //! their own day (`usage_rows`, `place_rows`), so that they can be held against the open tables.
 //! Holds no dimension of a person.
 
