@@ -22,6 +22,7 @@ pub mod loader;
 pub mod memory;
 pub mod metrics;
 pub mod policy;
+pub mod preview;
 pub mod record;
 pub mod rowbinary;
 pub mod seal;

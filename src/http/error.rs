@@ -186,6 +186,12 @@ impl Problem {
     pub fn code(&self) -> Code {
         self.code
     }
+
+    /// The field that it is about.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static str> {
+        self.field
+    }
 }
 
 impl From<Code> for Problem {

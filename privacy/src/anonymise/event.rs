@@ -70,10 +70,10 @@ pub(super) fn take<W: Witness>(
     let declared = context.rules.catalogue.event(name).ok_or(Refusal::UnknownEvent)?;
     let (when, late) = when(event, context)?;
     let placed = place(event, when.day, context, granted, hands);
+    tell_of_place(witness, event, context.index, placed);
     if placed.is_err() && !granted.usage {
         return Err(Refusal::NothingToKeep);
     }
-    tell_of_place(witness, event, context.index, placed);
     if let Ok(place) = placed {
         add_place(&mut hands.kept.places, place);
     }

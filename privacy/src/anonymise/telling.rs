@@ -71,7 +71,8 @@ pub(super) fn refused<W: Witness>(
         return;
     }
     let fate = Fate::Refused(Why::Event(reason));
-    let location = event.location.as_ref().map(parts_of);
+    // Why there is no place was told before.
+    let location = event.location.as_ref().filter(|_| reason != Refusal::NothingToKeep).map(parts_of);
     let parts = [("events[].name", &event.name), ("events[].at", &event.at)];
     for (path, value) in parts.into_iter().chain(location.into_iter().flatten()) {
         if !value.is_absent() {
