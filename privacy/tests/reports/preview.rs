@@ -12,10 +12,13 @@ use tuman_privacy::witness::{Decision, Fate, Form, Kept, Why, Witness};
 
 use crate::any::{self, Boundary, any_report};
 
+/// Path, index, declared name, how many, fate.
+type Told = (&'static str, Option<u32>, Option<String>, u32, Fate);
+
 /// Writes down what it is told.
 #[derive(Default)]
 struct Notebook {
-    decisions: Vec<(&'static str, Option<u32>, Option<String>, u32, Fate)>,
+    decisions: Vec<Told>,
     events: Vec<(u32, Result<Kept, Refusal>)>,
     identifier: Option<Result<Kind, NoToken>>,
     tokens: Vec<Purpose>,
