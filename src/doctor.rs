@@ -1,5 +1,6 @@
 //! Looks a collector over: is everything as it must be?
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::ToSpan;
@@ -13,6 +14,9 @@ use crate::keys::KeyError;
 use crate::ledger;
 use crate::memory;
 use crate::store::{Statement, StoreError};
+
+/// More hits of detectors than one in so many events are no chance.
+const MOST_HITS_ONE_IN: i64 = 1_000;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +53,7 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
         for (what, examined) in [
             ("store", store(&app)),
             ("ledger", accounts(&app)),
+            ("detectors", detectors(&app)),
             ("rows", rows(&app)),
             ("seals", seals(&app)),
             ("audit", Ok(audit(&app))),
@@ -146,6 +151,34 @@ fn accounts(app: &App) -> Result<Finding, StoreError> {
         ));
     }
     Ok(Finding::ill("ledger", wrong.join("; ")))
+}
+
+/// Apps send hardly anything that the detectors know. They hit ordinary values too, by chance, so that a few hits say
+/// nothing.
+fn detectors(app: &App) -> Result<Finding, StoreError> {
+    let to = app.today();
+    let from = to.saturating_sub(1.day());
+    let (mut found, mut ill) = (Vec::new(), false);
+    for id in app.app_ids() {
+        let mut hits: BTreeMap<String, i64> = BTreeMap::new();
+        let mut received = 0;
+        for account in ledger::accounts(&*app.store, &id, from, to)?.values() {
+            received += account.of("received");
+            for (detector, n) in account.under("note:personal_data:") {
+                *hits.entry(detector.to_owned()).or_default() += n;
+            }
+        }
+        ill |= hits.values().sum::<i64>() * MOST_HITS_ONE_IN > received;
+        found.extend(hits.into_iter().map(|(detector, n)| format!("{id}: {detector} {n}")));
+    }
+    if found.is_empty() {
+        return Ok(Finding::well("detectors", format!("since {from}: no personal data in reports")));
+    }
+    let found = format!("since {from}, by detector, in {}", found.join(", "));
+    Ok(match ill {
+        false => Finding::well("detectors", format!("{found}: few enough to be chance")),
+        true => Finding::ill("detectors", format!("{found}: nothing of it is kept; find where the app sends it")),
+    })
 }
 
 /// The rows of open days are those that the ledger says.

@@ -7,14 +7,16 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rand::Rng;
 use tokio::sync::oneshot;
-use tuman_privacy::anonymise::{Arrival, Rejection, Rules, anonymise};
+use tuman_privacy::anonymise::{Anonymised, Arrival, Rejection, Rules, anonymise, anonymise_before};
 use tuman_privacy::place::Region;
 use tuman_privacy::report::{Report, ReportError};
 use tuman_privacy::report_id::{Fingerprint, Fingerprinter};
 use tuman_privacy::time::{Day, Offsets};
+use tuman_privacy::token::{DayKey, Tokeniser};
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::answer::Answer;
 use crate::catalogue::Catalogues;
@@ -23,8 +25,9 @@ use crate::keys::{KeyError, Keyring, OpenDays};
 use crate::ledger::Lines;
 use crate::ledger::flight::{Flight, Sums};
 use crate::metrics::{self, Metric};
+use crate::preview::Seen;
 use crate::record;
-use crate::seen::{Known, Seen};
+use crate::seen::{self, Known};
 use crate::spool::{AppendError, Spool};
 
 /// A report's bytes, wiped when dropped.
@@ -79,7 +82,7 @@ pub struct Ingest {
     settings: Settings,
     catalogues: ArcSwap<Catalogues>,
     keyring: Arc<Keyring>,
-    seen: Arc<Seen>,
+    seen: Arc<seen::Seen>,
     spool: Spool,
     flight: Arc<Flight>,
     fingerprinter: Fingerprinter,
@@ -117,7 +120,7 @@ impl Ingest {
         settings: Settings,
         catalogues: Catalogues,
         keyring: Arc<Keyring>,
-        seen: Arc<Seen>,
+        seen: Arc<seen::Seen>,
         spool: Spool,
         flight: Arc<Flight>,
         fingerprinter: Fingerprinter,
@@ -171,6 +174,41 @@ impl Ingest {
             }
             Step::Wait(first) => first.await.ok().flatten().ok_or(IngestError::Spool(AppendError::Sync)),
         }
+    }
+
+    /// What would become of a report of `app` if its id were new: what a witness sees of it. Nothing is kept, booked or
+    /// remembered; tokens are made under a key that is thrown away, and a day without a key gets none.
+    ///
+    /// # Errors
+    /// Where the body is no report, or the app or the day takes none.
+    pub fn preview(
+        &self,
+        app: &str,
+        body: &[u8],
+        opted_out: bool,
+    ) -> Result<(Seen, Result<Anonymised, Rejection>), IngestError> {
+        let catalogues = self.catalogues.load();
+        let catalogue = catalogues.get(app).ok_or(IngestError::UnknownApp)?;
+        let report = Report::parse(body, self.settings.max_events)?;
+        let mut seen = Seen::default();
+        if let Err(rejection) = self.fingerprinter.fingerprint(app, &report) {
+            return Ok((seen, Err(rejection)));
+        }
+        let now_ms = self.settings.clock.now_ms();
+        let mut key = Zeroizing::new([0; 32]);
+        rand::rng().fill_bytes(key.as_mut_slice());
+        let tokeniser = Arc::new(Tokeniser::new(&DayKey::take(&mut key)));
+        let days = self.keyring.days_that_would_be_open(now_ms)?;
+        let open_days: Vec<_> = days.into_iter().map(|day| (day, tokeniser.clone())).collect();
+        let offsets = self.offsets(now_ms);
+        let rules = Rules {
+            catalogue: &catalogue.allow_list,
+            region: &self.settings.region,
+            future_tolerance_ms: self.settings.future_tolerance_ms,
+        };
+        let arrival = Arrival { at_ms: now_ms, offsets: &offsets.1, open_days: &open_days, opted_out };
+        let decided = anonymise_before(&mut seen, &report, rules, arrival, &mut rand::rng());
+        Ok((seen, decided))
     }
 
     fn prepare(&self, app: &str, body: &[u8], opted_out: bool) -> Result<Step, IngestError> {
@@ -273,7 +311,7 @@ fn count(sums: Sums) {
 
 /// Gives a reservation back unless it is kept.
 struct Reserved<'a> {
-    seen: &'a Seen,
+    seen: &'a seen::Seen,
     id: Option<Fingerprint>,
     now_ms: i64,
 }

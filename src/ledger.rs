@@ -2,8 +2,9 @@
 //!
 //! Per app and local day of arrival: `received` = `stored` + `duplicate` + `refused:<reason>`, booked when a segment is
 //! loaded; what is between the spool and the store is counted in [`flight`]. Events of a report that was answered 503,
-//! because it could not be synced, were not received. Notes (`note:<what>`) say what was left out of stored events. Rows
-//! are counted by their own day (`usage_rows`, `place_rows`), so that they can be held against the open tables.
+//! because it could not be synced, were not received. Notes (`note:<what>`) say what was left out of stored events, and
+//! `note:personal_data:<detector>` what detectors found in any event. Rows are counted by their own day (`usage_rows`,
+//! `place_rows`), so that they can be held against the open tables.
 //! Holds no dimension of a person.
 
 pub mod flight;

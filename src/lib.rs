@@ -25,6 +25,7 @@ pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod policy;
+pub mod preview;
 pub mod process;
 pub mod record;
 pub mod rowbinary;

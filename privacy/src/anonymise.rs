@@ -1,26 +1,33 @@
 //! The boundary itself: one ordered list of steps that turns an untrusted report into anonymous rows.
 //!
 //! Guarantees: nothing leaves but [`Anonymised`]: encoded rows of coarsened values and fixed words. No identifier, no
-//! coordinate, no text of the report is in it.
+//! coordinate, no text of the report is in it. Detectors look at every name and value that is not a declared or
+//! registered one, and what they find is refused and counted, wherever it stands. What is decided can be watched
+//! ([`anonymise_before`]); whoever watches learns fixed words and declared names alone.
 //! Does not: write, log, or ask for the time or for randomness; the caller brings both.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use rand_core::Rng;
 
 use crate::catalogue::{Catalogue, Purposes};
-use crate::detect::detect;
-use crate::device::{Facets, facets};
+use crate::detect::Watch;
+use crate::device::facets;
 use crate::encode::encode;
-use crate::event::{AnonymousEvent, AnonymousPlace, Flags, INSTALL_WEEK_OLDER, INSTALL_WEEK_UNKNOWN, Rows};
-use crate::identifier::{Canonical, Choice, Kind, choose};
+use crate::event::{AnonymousEvent, Flags, INSTALL_WEEK_OLDER, INSTALL_WEEK_UNKNOWN, Rows};
+use crate::identifier::{Canonical, Choice, Kind, choose_at};
 use crate::place::Region;
 use crate::refusal::{Note, Notes, Refusal};
 use crate::report::{Activity, Consent, Event, Report};
-use crate::time::{Day, LocalHour, Offsets, parse_ms, parse_week, week};
+use crate::time::{Day, Offsets, parse_ms, parse_week, week};
 use crate::token::{Purpose, Token, Tokeniser};
+use crate::witness::Witness;
+
+mod event;
+mod telling;
+
+use event::{EventContext, Kept};
 
 /// Events older than this on arrival are refused.
 pub const TOO_OLD_MS: i64 = 7 * 86_400_000;
@@ -90,20 +97,43 @@ pub fn anonymise(
     arrival: Arrival<'_>,
     rng: &mut impl Rng,
 ) -> Result<Anonymised, Rejection> {
+    anonymise_before(&mut (), report, rules, arrival, rng)
+}
+
+/// Anonymises a report before a witness, who is told what becomes of each part of it.
+///
+/// # Errors
+/// As [`anonymise`].
+pub fn anonymise_before<W: Witness>(
+    witness: &mut W,
+    report: &Report<'_>,
+    rules: Rules<'_>,
+    arrival: Arrival<'_>,
+    rng: &mut impl Rng,
+) -> Result<Anonymised, Rejection> {
     // 1. The fields that every report needs.
     let required = required(report)?;
     let mut notes = Notes::default();
     notes.add(Note::UnknownField, report.unknown_fields);
+    // What the parser passed over, it has shown to the detectors.
+    let mut watch = report.watch;
 
     // 2. Consent: what the user granted, and what the policy they saw had asked for.
-    let granted = granted(required.consent, rules.catalogue, arrival.opted_out)?;
+    let granted = granted(required.consent, rules.catalogue, arrival.opted_out, &mut watch)?;
 
     // 3. One identifier, in canonical form; from here on only its tokens.
-    let identifier = identify(report)?;
+    let (decisive, choice) = identify(witness, report)?;
+    let identifier = match choice {
+        Choice::Chosen(identifier) => Some(identifier),
+        Choice::NoToken(_) => None,
+    };
 
     // 4. The device, coarsened.
-    let facets = facets(&report.device);
+    let (facets, misplaced) = facets(&report.device, &mut watch);
     let version = report.app_version.text().map_or(0, |text| rules.catalogue.version(text));
+    if version == 0 {
+        telling::look_at_version(report, &mut watch);
+    }
 
     // 5. The day of arrival, and how wrong the device's clock is.
     let arrived = arrival.offsets.local(arrival.at_ms.div_euclid(1_000)).day;
@@ -117,18 +147,35 @@ pub fn anonymise(
     let mut kept = Kept::of(report, required.events.len());
     let mut refused = Vec::new();
     for (index, event) in (0_u32..).zip(required.events) {
-        let context = EventContext { rules, arrival, arrived, clock_error_ms, granted, facets, version };
-        if let Err(reason) = take(report, event, &context, &mut tokens, &mut kept, &mut notes) {
+        let context = EventContext { rules, arrival, arrived, clock_error_ms, granted, facets, version, index };
+        let mut hands = event::Hands { tokens: &mut tokens, kept: &mut kept, notes: &mut notes, watch: &mut watch };
+        if let Err(reason) = event::take(witness, report, event, &context, &mut hands) {
+            event::look_over(report, event, rules.catalogue, reason, &mut watch);
+            telling::refused(witness, report, event, index, reason);
             refused.push((index, reason));
         }
     }
 
     // 7. What the app remembers of its own first days, on the earliest day of the report.
     mark_first_use(&report.activity, &mut kept.events);
+    telling::look_at_activity(&report.activity, &mut watch);
+
+    if W::LOOKS {
+        let version = telling::Version { code: version, catalogue: rules.catalogue };
+        telling::report(witness, report, granted, decisive, &tokens);
+        telling::device(witness, report, facets, misplaced, version, kept.events.is_empty());
+    }
 
     // 8. Shuffled and encoded: no order, no report id, no time of arrival.
     let received = u32::try_from(required.events.len()).unwrap_or(u32::MAX);
     let accepted = received - u32::try_from(refused.len()).unwrap_or(received);
+    for (detector, times) in watch.counts() {
+        notes.add(Note::PersonalData(detector), times);
+    }
+    if arrival.opted_out {
+        // Of such a report nothing is counted but its events.
+        notes = Notes::default();
+    }
     let rows = encode(kept.events, &kept.properties, kept.places, rng);
     Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows })
 }
@@ -155,12 +202,18 @@ fn required<'r, 'a>(report: &'r Report<'a>) -> Result<Required<'r, 'a>, Rejectio
 /// What may be kept, or why every event of the report is refused.
 type Granted = Result<Purposes, Refusal>;
 
-fn granted(consent: &Consent<'_>, catalogue: &Catalogue, opted_out: bool) -> Result<Granted, Rejection> {
+fn granted(
+    consent: &Consent<'_>,
+    catalogue: &Catalogue,
+    opted_out: bool,
+    watch: &mut Watch,
+) -> Result<Granted, Rejection> {
     let policy = consent.policy.text().ok_or(Rejection::Field("/consent/policy"))?;
     if opted_out {
         return Ok(Err(Refusal::OptedOut));
     }
     let Some(asked) = catalogue.policy(policy) else {
+        watch.version(policy);
         return Ok(Err(Refusal::UnknownPolicy));
     };
     let given =
@@ -172,17 +225,21 @@ fn granted(consent: &Consent<'_>, catalogue: &Catalogue, opted_out: bool) -> Res
     Ok(Ok(purposes))
 }
 
-fn identify(report: &Report<'_>) -> Result<Option<Canonical>, Rejection> {
+/// What the identifiers of the report come to, and which of them decided it.
+fn identify<W: Witness>(witness: &mut W, report: &Report<'_>) -> Result<(Option<usize>, Choice), Rejection> {
     let mut ids = Vec::with_capacity(report.device.ids.len());
     for id in &report.device.ids {
         let kind = id.kind.text().and_then(Kind::from_name).ok_or(Rejection::Field("/device/ids/kind"))?;
         let value = id.value.text().ok_or(Rejection::Field("/device/ids/value"))?;
         ids.push((kind, value));
     }
-    match choose(ids).map_err(|_| Rejection::Identifier)? {
-        Choice::Chosen(identifier) => Ok(Some(identifier)),
-        Choice::NoToken(_) => Ok(None),
+    let choice = choose_at(ids);
+    match &choice {
+        Ok((_, Choice::Chosen(identifier))) => witness.identifier(Ok(identifier.kind())),
+        Ok((_, Choice::NoToken(why))) => witness.identifier(Err(*why)),
+        Err(_) => telling::identifiers(witness, report, None, &[]),
     }
+    choice.map_err(|_| Rejection::Identifier)
 }
 
 /// The tokens of the report's device, computed once for each day that its events fall on.
@@ -204,171 +261,6 @@ impl Tokens<'_> {
         self.known.push((day, purpose, token));
         Some(token)
     }
-}
-
-struct Kept {
-    events: Vec<AnonymousEvent>,
-    /// Codes of all events, one after the other.
-    properties: Vec<u32>,
-    places: Vec<AnonymousPlace>,
-}
-
-impl Kept {
-    /// With room for all of a report.
-    fn of(report: &Report<'_>, events: usize) -> Kept {
-        Kept {
-            events: Vec::with_capacity(events),
-            properties: Vec::with_capacity(report.properties.len()),
-            places: Vec::new(),
-        }
-    }
-}
-
-struct EventContext<'a> {
-    rules: Rules<'a>,
-    arrival: Arrival<'a>,
-    arrived: Day,
-    clock_error_ms: i64,
-    granted: Granted,
-    facets: Facets,
-    version: u32,
-}
-
-/// Takes one event, or says why not.
-fn take(
-    report: &Report<'_>,
-    event: &Event<'_>,
-    context: &EventContext<'_>,
-    tokens: &mut Tokens<'_>,
-    kept: &mut Kept,
-    notes: &mut Notes,
-) -> Result<(), Refusal> {
-    let granted = context.granted?;
-    if !event.is_object {
-        return Err(Refusal::MalformedEvent);
-    }
-    let name = event.name.text().ok_or(Refusal::MalformedEvent)?;
-    let Some(declared) = context.rules.catalogue.event(name) else {
-        if detect(name).is_some() {
-            notes.add(Note::PersonalData, 1);
-        }
-        return Err(Refusal::UnknownEvent);
-    };
-    let (when, late) = when(event, context)?;
-    let placed = place(event, when.day, context, granted, tokens, notes);
-    if let Some(place) = placed {
-        add_place(&mut kept.places, place);
-    } else if !granted.usage {
-        return Err(Refusal::NothingToKeep);
-    }
-    if late {
-        notes.add(Note::Late, 1);
-    }
-    if !granted.usage {
-        notes.add(Note::NoUsageConsent, 1);
-        return Ok(());
-    }
-    let token = tokens.of(when.day, Purpose::Usage);
-    if token.is_none() {
-        notes.add(Note::NoToken, 1);
-    }
-    let properties = properties(report, event, declared, &mut kept.properties, notes);
-    kept.events.push(AnonymousEvent {
-        when,
-        app: context.rules.catalogue.app_code(),
-        event: declared.code,
-        token,
-        facets: context.facets,
-        version: context.version,
-        flags: Flags(if late { Flags::LATE } else { 0 }),
-        install_week_age: INSTALL_WEEK_UNKNOWN,
-        properties,
-    });
-    Ok(())
-}
-
-/// The local hour on which an event counts, and whether that is the day of arrival in place of its own.
-fn when(event: &Event<'_>, context: &EventContext<'_>) -> Result<(LocalHour, bool), Refusal> {
-    let at = event.at.text().and_then(parse_ms).ok_or(Refusal::InvalidTime)?;
-    let corrected = at.saturating_add(context.clock_error_ms);
-    let age_ms = context.arrival.at_ms.saturating_sub(corrected);
-    if age_ms > TOO_OLD_MS {
-        return Err(Refusal::TooOld);
-    }
-    if age_ms < -context.rules.future_tolerance_ms {
-        return Err(Refusal::FromTheFuture);
-    }
-    // Within the tolerance an event can fall on tomorrow, which has no key yet: it happened by its arrival.
-    let second = corrected.min(context.arrival.at_ms).div_euclid(1_000);
-    let local = context.arrival.offsets.local(second);
-    if context.arrival.open_days.iter().any(|(day, _)| *day == local.day) {
-        return Ok((local, false));
-    }
-    Ok((LocalHour { day: context.arrived, hour: local.hour }, true))
-}
-
-fn place(
-    event: &Event<'_>,
-    day: Day,
-    context: &EventContext<'_>,
-    granted: Purposes,
-    tokens: &mut Tokens<'_>,
-    notes: &mut Notes,
-) -> Option<AnonymousPlace> {
-    let location = event.location.as_ref()?;
-    if !granted.location {
-        notes.add(Note::NoLocationConsent, 1);
-        return None;
-    }
-    let Some(cell) = context.rules.region.coarsen(location) else {
-        notes.add(Note::InvalidPlace, 1);
-        return None;
-    };
-    let Some(token) = tokens.of(day, Purpose::Location) else {
-        notes.add(Note::PlaceWithoutToken, 1);
-        return None;
-    };
-    Some(AnonymousPlace { day, app: context.rules.catalogue.app_code(), token, cell, n: 1 })
-}
-
-fn add_place(places: &mut Vec<AnonymousPlace>, place: AnonymousPlace) {
-    match places.iter_mut().find(|known| known.day == place.day && known.cell == place.cell) {
-        Some(known) => known.n = known.n.saturating_add(1),
-        None => places.push(place),
-    }
-}
-
-/// Adds the codes of an event's properties to `codes`: sorted, each once. Answers where they are.
-fn properties(
-    report: &Report<'_>,
-    event: &Event<'_>,
-    declared: &crate::catalogue::Event,
-    codes: &mut Vec<u32>,
-    notes: &mut Notes,
-) -> Range<usize> {
-    let first = codes.len();
-    let mut likely = 0;
-    for (key, value) in report.properties_of(event) {
-        let Some((index, property)) = declared.property(key.as_str(), likely) else {
-            notes.add(dropped(&[Some(key.as_str()), value.text()], Note::UndeclaredProperty), 1);
-            continue;
-        };
-        likely = index + 1;
-        match property.code(value) {
-            // At most 64 to look through.
-            Some(code) if codes.iter().skip(first).any(|known| *known == code) => {}
-            Some(code) => codes.push(code),
-            None if value.is_absent() => {}
-            None => notes.add(dropped(&[value.text()], Note::InvalidValue), 1),
-        }
-    }
-    codes.get_mut(first..).unwrap_or_default().sort_unstable();
-    first..codes.len()
-}
-
-/// The note for something dropped: personal data where a detector sees some, else `otherwise`.
-fn dropped(texts: &[Option<&str>], otherwise: Note) -> Note {
-    if texts.iter().flatten().any(|text| detect(text).is_some()) { Note::PersonalData } else { otherwise }
 }
 
 /// Flags belong to the day on which the report begins: a report holds the events of one local day.

@@ -98,15 +98,15 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// The property of a key, with its index. It is looked for at `likely` first: most apps report properties in the
+    /// The property of a key, with its index and its declared name. It is looked for at `likely` first: most apps report properties in the
     /// order in which they declare them.
-    pub(crate) fn property(&self, key: &str, likely: usize) -> Option<(usize, &Property)> {
+    pub(crate) fn property(&self, key: &str, likely: usize) -> Option<(usize, &str, &Property)> {
         let is_key = |(name, _): &&(Box<str>, Property)| **name == *key;
-        if let Some((_, property)) = self.properties.get(likely).filter(is_key) {
-            return Some((likely, property));
+        if let Some((name, property)) = self.properties.get(likely).filter(is_key) {
+            return Some((likely, name, property));
         }
         let index = self.properties.iter().position(|entry| is_key(&entry))?;
-        self.properties.get(index).map(|(_, property)| (index, property))
+        self.properties.get(index).map(|(name, property)| (index, &**name, property))
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct AnonymousEvent {
 }
 
 /// How often a device was in a cell: a row of `places_open`.
+#[derive(Clone, Copy)]
 pub(crate) struct AnonymousPlace {
     pub(crate) day: Day,
     pub(crate) app: u32,

@@ -211,26 +211,33 @@ pub fn canonicalise(kind: Kind, input: &str) -> Result<Canonical, Unusable> {
 ///
 /// [`InvalidIdentifier`] when none is valid, none is an opt-out, and at least one is invalid.
 pub fn choose<'a>(ids: impl IntoIterator<Item = (Kind, &'a str)>) -> Result<Choice, InvalidIdentifier> {
-    let mut decided: Option<(Kind, Choice)> = None;
+    choose_at(ids).map(|(_, choice)| choice)
+}
+
+/// As [`choose`], with the position in the report of the identifier that decided: the one chosen, or the opt-out.
+pub(crate) fn choose_at<'a>(
+    ids: impl IntoIterator<Item = (Kind, &'a str)>,
+) -> Result<(Option<usize>, Choice), InvalidIdentifier> {
+    let mut decided: Option<(Kind, usize, Choice)> = None;
     let mut passed_over: Option<(Kind, NoToken)> = None;
     let mut invalid: Option<(Kind, InvalidIdentifier)> = None;
     for (index, (kind, value)) in ids.into_iter().enumerate() {
-        if decided.as_ref().is_some_and(|(best, _)| *best <= kind) {
+        if decided.as_ref().is_some_and(|(best, ..)| *best <= kind) {
             continue;
         }
         match canonicalise(kind, value) {
-            Ok(id) => decided = Some((kind, Choice::Chosen(id))),
-            Err(Unusable::OptedOut) => decided = Some((kind, Choice::NoToken(NoToken::OptedOut))),
+            Ok(id) => decided = Some((kind, index, Choice::Chosen(id))),
+            Err(Unusable::OptedOut) => decided = Some((kind, index, Choice::NoToken(NoToken::OptedOut))),
             Err(Unusable::Junk) => keep_first(&mut passed_over, kind, NoToken::Junk),
             Err(Unusable::Randomised) => keep_first(&mut passed_over, kind, NoToken::Randomised),
             Err(Unusable::Invalid(reason)) => keep_first(&mut invalid, kind, InvalidIdentifier { index, reason }),
         }
     }
     match (decided, invalid, passed_over) {
-        (Some((_, choice)), _, _) => Ok(choice),
+        (Some((_, index, choice)), _, _) => Ok((Some(index), choice)),
         (None, Some((_, error)), _) => Err(error),
-        (None, None, Some((_, why))) => Ok(Choice::NoToken(why)),
-        (None, None, None) => Ok(Choice::NoToken(NoToken::None)),
+        (None, None, Some((_, why))) => Ok((None, Choice::NoToken(why))),
+        (None, None, None) => Ok((None, Choice::NoToken(NoToken::None))),
     }
 }
 

@@ -27,3 +27,4 @@ pub mod report_id;
 pub mod secret;
 pub mod time;
 pub mod token;
+pub mod witness;

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::code::{Sort, code};
 use crate::report::Value;
+use crate::witness::Form;
 
 /// What a catalogue declares of a property.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,14 @@ impl Property {
     pub(crate) fn new(key: &str, declaration: PropertyDeclaration) -> Property {
         let codes = declaration.labels().iter().map(|label| value_code(key, label)).collect();
         Property { declaration, codes }
+    }
+
+    /// The form in which its values are kept.
+    pub(crate) fn form(&self) -> Form {
+        match self.declaration {
+            PropertyDeclaration::Boolean | PropertyDeclaration::Enum(_) => Form::Declared,
+            PropertyDeclaration::Buckets(_) => Form::Range,
+        }
     }
 
     /// The code of a reported value; `None` where the catalogue does not declare it.

@@ -1,5 +1,7 @@
 //! Why something was not taken. Holds no data: reasons are fixed words, safe in answers, logs and metrics.
 
+use crate::detect::Detector;
+
 /// Why an event was refused. The word is part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -61,9 +63,8 @@ impl Refusal {
     }
 }
 
-/// Something that was left out of an event that was kept, or that was noted about it. Counted, never answered.
+/// Something that was left out of what was kept, or that was noted about it. Counted, never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Note {
     /// Kept without a token: no usable identifier.
     NoToken,
@@ -73,8 +74,8 @@ pub enum Note {
     UndeclaredProperty,
     /// A value outside what the catalogue declares: dropped.
     InvalidValue,
-    /// A value or a name in which a detector found personal data: dropped.
-    PersonalData,
+    /// A value or a name in which this detector found personal data: refused.
+    PersonalData(Detector),
     /// A place that is no place: dropped.
     InvalidPlace,
     /// A place without a token, which could not be bounded to one device: dropped.
@@ -88,18 +89,26 @@ pub enum Note {
 }
 
 impl Note {
-    /// All notes, in the order of their numbers.
-    pub const ALL: [Note; 10] = [
+    /// All notes, in the order in which [`Notes`] counts them.
+    pub const ALL: [Note; 18] = [
         Note::NoToken,
         Note::Late,
         Note::UndeclaredProperty,
         Note::InvalidValue,
-        Note::PersonalData,
         Note::InvalidPlace,
         Note::PlaceWithoutToken,
         Note::NoLocationConsent,
         Note::NoUsageConsent,
         Note::UnknownField,
+        Note::PersonalData(Detector::Iin),
+        Note::PersonalData(Detector::Phone),
+        Note::PersonalData(Detector::Email),
+        Note::PersonalData(Detector::Imei),
+        Note::PersonalData(Detector::Mac),
+        Note::PersonalData(Detector::Ip),
+        Note::PersonalData(Detector::Card),
+        Note::PersonalData(Detector::Jwt),
+        Note::PersonalData(Detector::RandomToken),
     ];
 
     /// The word in the ledger.
@@ -110,12 +119,36 @@ impl Note {
             Note::Late => "late",
             Note::UndeclaredProperty => "undeclared_property",
             Note::InvalidValue => "invalid_value",
-            Note::PersonalData => "personal_data",
+            Note::PersonalData(Detector::Iin) => "personal_data:iin",
+            Note::PersonalData(Detector::Phone) => "personal_data:phone",
+            Note::PersonalData(Detector::Email) => "personal_data:email",
+            Note::PersonalData(Detector::Imei) => "personal_data:imei",
+            Note::PersonalData(Detector::Mac) => "personal_data:mac",
+            Note::PersonalData(Detector::Ip) => "personal_data:ip",
+            Note::PersonalData(Detector::Card) => "personal_data:card",
+            Note::PersonalData(Detector::Jwt) => "personal_data:jwt",
+            Note::PersonalData(Detector::RandomToken) => "personal_data:random_token",
             Note::InvalidPlace => "invalid_place",
             Note::PlaceWithoutToken => "place_without_token",
             Note::NoLocationConsent => "no_location_consent",
             Note::NoUsageConsent => "no_usage_consent",
             Note::UnknownField => "unknown_field",
+        }
+    }
+
+    /// Where [`Notes`] counts it.
+    fn place(self) -> usize {
+        match self {
+            Note::NoToken => 0,
+            Note::Late => 1,
+            Note::UndeclaredProperty => 2,
+            Note::InvalidValue => 3,
+            Note::InvalidPlace => 4,
+            Note::PlaceWithoutToken => 5,
+            Note::NoLocationConsent => 6,
+            Note::NoUsageConsent => 7,
+            Note::UnknownField => 8,
+            Note::PersonalData(detector) => 9 + detector as usize,
         }
     }
 }
@@ -127,7 +160,7 @@ pub struct Notes([u32; Note::ALL.len()]);
 impl Notes {
     /// Notes something `n` times.
     pub fn add(&mut self, note: Note, n: u32) {
-        if let Some(count) = self.0.get_mut(note as usize) {
+        if let Some(count) = self.0.get_mut(note.place()) {
             *count = count.saturating_add(n);
         }
     }
@@ -151,9 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn notes_stand_in_the_order_of_their_numbers() {
+    fn notes_stand_in_the_order_of_their_places() {
         for (index, note) in Note::ALL.into_iter().enumerate() {
-            assert_eq!(note as usize, index);
+            assert_eq!(note.place(), index);
+            if let Note::PersonalData(detector) = note {
+                assert_eq!(note.word().strip_prefix("personal_data:"), Some(detector.name()));
+            }
         }
     }
 }

@@ -2,14 +2,18 @@
 //!
 //! Guarantees: any JSON document is read without recursion deeper than [`MAX_DEPTH`], without keeping what is not
 //! known, and a field of the wrong type costs that field only. Text is borrowed from the body where it can be, and
-//! wiped on drop where it cannot; no type here can be printed or serialised.
-//! Does not: judge values. [`crate::anonymise`] does.
+//! wiped on drop where it cannot; no type here can be printed or serialised. The detectors look at every name and
+//! value that is passed over.
+//! Does not: judge values that are kept here: [`crate::anonymise`] does. Of a field that stands twice in an object the
+//! last one counts; the others are dropped unseen.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
 use zeroize::Zeroize;
+
+use crate::detect::Watch;
 
 mod parse;
 mod shape;
@@ -18,7 +22,7 @@ mod shape;
 pub const MAX_DEPTH: u32 = 8;
 /// How many properties of one event are looked at; further ones count as unknown fields.
 pub const MAX_PROPERTIES: usize = 64;
-/// How many identifiers of one report are looked at; further ones are skipped.
+/// How many identifiers of one report are looked at; further ones are read and dropped.
 pub const MAX_IDENTIFIERS: usize = 8;
 
 /// Why a body is not a report at all.
@@ -63,12 +67,19 @@ pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
     Number(f64),
+    /// A whole number, kept exact: it may be one that a detector knows.
+    Integer(u64),
     Text(Text<'a>),
     /// An array or an object where none belongs; skipped.
     Other,
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &'a str) -> Value<'a> {
+        Value::Text(Text(Cow::Borrowed(text)))
+    }
+
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text.as_str()),
@@ -86,6 +97,7 @@ impl Value<'_> {
     pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Value::Number(value) => Some(*value),
+            Value::Integer(value) => Some(*value as f64),
             _ => None,
         }
     }
@@ -109,6 +121,8 @@ pub struct Report<'a> {
     /// Properties of all events, one after the other; an event knows its range.
     pub(crate) properties: Vec<(Text<'a>, Value<'a>)>,
     pub(crate) unknown_fields: u32,
+    /// What the detectors found in everything that is not kept here.
+    pub(crate) watch: Watch,
 }
 
 #[derive(Default)]

@@ -55,7 +55,13 @@ pub(crate) fn parse_ms(text: &str) -> Option<i64> {
     if text.len() > 40 {
         return None;
     }
-    parse_common_ms(text).or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond))
+    parse_common_ms(text).or_else(|| parse_other_ms(text))
+}
+
+/// Nor do we promise annotations in brackets (RFC 9557), which could hold any text.
+#[cold]
+fn parse_other_ms(text: &str) -> Option<i64> {
+    if text.contains('[') { None } else { text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond) }
 }
 
 /// The form in which almost all times come: `2026-10-05T12:00:00Z`, with or without milliseconds, with `Z` or a
@@ -198,7 +204,9 @@ mod tests {
     fn times_need_a_zone() {
         assert_eq!(parse_ms("1970-01-01T00:00:01.5Z"), Some(1_500));
         assert_eq!(parse_ms("1970-01-01T05:00:01+05:00"), Some(1_000));
-        for wrong in ["", "1970-01-01", "1970-01-01T00:00:00", "yesterday", "490154203237518"] {
+        for wrong in
+            ["", "1970-01-01", "1970-01-01T00:00:00", "yesterday", "490154203237518", "1970-01-01T00:00:01Z[UTC]"]
+        {
             assert_eq!(parse_ms(wrong), None, "{wrong}");
         }
     }

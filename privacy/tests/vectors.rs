@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test panics")]
 
 use serde_json::Value;
-use tuman_privacy::detect::{card, detect, iin, kz_mobile};
+use tuman_privacy::detect::{Detector, card, detect, iin, kz_mobile};
 use tuman_privacy::identifier::{Invalid, Kind, Unusable, canonicalise};
 use tuman_privacy::token::{DayKey, Purpose, Ratchet, Tokeniser};
 
 const IDENTIFIERS: &str = include_str!("../../sdk-spec/vectors/identifiers.json");
+const DETECTORS: &str = include_str!("../../sdk-spec/vectors/detectors.json");
 const TOKENS: &str = include_str!("../../sdk-spec/vectors/tokens.json");
 
 fn parsed(vectors: &str) -> Value {
@@ -80,6 +81,114 @@ fn every_detector_vector_holds() {
         }
     }
     assert_eq!(tried, 12);
+}
+
+#[test]
+fn every_text_with_personal_data_is_found_and_no_other() {
+    let vectors = parsed(DETECTORS);
+    let of = |name: &str| Detector::ALL.into_iter().find(|detector| detector.name() == name).unwrap();
+    let mut wrong = Vec::new();
+    for (name, entries) in vectors["detectors"].as_object().unwrap() {
+        for entry in entries.as_array().unwrap() {
+            let expected = entry["hit"].as_bool().unwrap().then(|| of(name));
+            let found = detect(text(entry, "input"));
+            if found != expected {
+                wrong.push(format!("{name}: {entry}: {found:?}"));
+            }
+        }
+        let hits = entries.as_array().unwrap().iter().filter(|entry| entry["hit"] == true).count();
+        assert!(hits >= 6 && entries.as_array().unwrap().len() >= hits + 3, "{name}");
+    }
+    for entry in vectors["out_of_scope"].as_array().unwrap() {
+        if let Some(found) = detect(text(entry, "input")) {
+            wrong.push(format!("out of scope, yet found: {entry}: {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(vectors["detectors"].as_object().unwrap().len(), Detector::ALL.len());
+}
+
+/// The ways in which a text reaches a report otherwise than it was written.
+fn disguises(text: &str) -> Vec<(&'static str, String)> {
+    let digits = |zero: u32| -> String {
+        let shift = |letter: char| match letter {
+            '0'..='9' => char::from_u32(u32::from(letter) - 0x30 + zero).unwrap(),
+            _ => letter,
+        };
+        text.chars().map(shift).collect()
+    };
+    let full_width = text.chars().map(|letter| match letter {
+        '!'..='~' => char::from_u32(u32::from(letter) - 0x21 + 0xff01).unwrap(),
+        ' ' => '\u{3000}',
+        _ => letter,
+    });
+    let look_alike = text.chars().map(|letter| match letter {
+        'a' => 'а',
+        'e' => 'е',
+        'o' => 'о',
+        'p' => 'р',
+        'c' => 'с',
+        'x' => 'х',
+        'A' => 'А',
+        'B' => 'В',
+        'C' => 'С',
+        'E' => 'Е',
+        _ => letter,
+    });
+    let encoded = |all: bool| -> String {
+        let encode = |byte: u8| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' if !all => char::from(byte).to_string(),
+            _ => format!("%{byte:02x}"),
+        };
+        text.bytes().map(encode).collect()
+    };
+    let with = |from: &[&str], to: &str| from.iter().fold(text.to_owned(), |text, from| text.replace(from, to));
+    let around = [
+        ("as it is", text.into()),
+        ("in a sentence", format!("экран «{text}», қайта")),
+        ("in a query", format!("?a={text}&b=2")),
+        ("in JSON", format!("{{\"a\":\"{text}\"}}")),
+        ("in parentheses", format!("({text})")),
+        ("in a list", format!("home, {text}, map")),
+    ];
+    if text.contains('%') {
+        // An encoding in another, or in other scripts, is out of scope.
+        return around.into();
+    }
+    let of_characters = [
+        ("full width", full_width.collect()),
+        ("Arabic digits", digits(0x660)),
+        ("Devanagari digits", digits(0x966)),
+        ("mathematical digits", digits(0x1d7ce)),
+        ("Cyrillic look-alikes", look_alike.collect()),
+        ("zero-width spaces", text.chars().flat_map(|letter| [letter, '\u{200b}']).collect()),
+        ("direction marks", format!("\u{202a}{text}\u{202c}")),
+        ("no-break spaces", with(&[" "], "\u{a0}")),
+        ("other hyphens", with(&["-"], "\u{2011}")),
+        ("line breaks", with(&[" "], "\n")),
+        ("percent-encoded", encoded(false)),
+        ("percent-encoded throughout", encoded(true)),
+    ];
+    around.into_iter().chain(of_characters).collect()
+}
+
+#[test]
+fn every_text_with_personal_data_is_found_in_every_disguise() {
+    let vectors = parsed(DETECTORS);
+    let mut tried = 0;
+    let mut missed = Vec::new();
+    for (name, entries) in vectors["detectors"].as_object().unwrap() {
+        for entry in entries.as_array().unwrap().iter().filter(|entry| entry["hit"] == true) {
+            for (disguise, spelling) in disguises(text(entry, "input")) {
+                tried += 1;
+                if detect(&spelling).is_none() {
+                    missed.push(format!("{name}, {disguise}: {spelling}"));
+                }
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{} of {tried}: {missed:#?}", missed.len());
+    assert!(tried > 1_500, "{tried}");
 }
 
 #[test]

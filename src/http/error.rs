@@ -220,6 +220,12 @@ impl Problem {
         let least = self.code.retry_after_s()?.max(wait_s);
         Some(least + rand::rng().random_range(0..=least.max(2)))
     }
+
+    /// The field that it is about.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static str> {
+        self.field
+    }
 }
 
 impl From<Code> for Problem {

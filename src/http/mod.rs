@@ -8,5 +8,6 @@ pub mod error;
 mod internal;
 mod ledger;
 mod page;
+mod preview;
 pub mod routes;
 mod stats;

@@ -187,6 +187,11 @@ impl Choice {
 }
 
 /// True for one to five characters of a geohash.
+/// The language of the policy that an `Accept-Language` header asks for.
+pub(super) fn negotiated(accepted: &str) -> crate::policy::Language {
+    Language::negotiated(accepted).of_policy()
+}
+
 fn is_cell(text: &str) -> bool {
     (1..=5).contains(&text.len()) && text.bytes().all(|byte| b"0123456789bcdefghjkmnpqrstuvwxyz".contains(&byte))
 }

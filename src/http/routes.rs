@@ -6,13 +6,14 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::{Code, Problem};
-use super::{collect, internal, ledger, page, stats};
+use super::{collect, internal, ledger, page, preview, stats};
 
 /// What the public listener serves.
 pub fn public(routes: &mut ServiceConfig) {
     routes
         // Apps
         .service(only("/v1/collect", "POST").route(web::post().to(collect::collect)))
+        .service(only("/v1/collect/preview", "POST").route(web::post().to(preview::preview)))
         // Analysts
         .service(only("/v1/stats/activity", "GET").route(web::get().to(stats::activity)))
         .service(only("/v1/stats/events", "GET").route(web::get().to(stats::events)))

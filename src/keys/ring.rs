@@ -136,6 +136,23 @@ impl Keyring {
         Ok(self.publish(&mut state, now_ms))
     }
 
+    /// The days that would take events now, without making a key for any.
+    ///
+    /// # Errors
+    /// Where today is sealed, or no state of the group is there to make its key from.
+    pub fn days_that_would_be_open(&self, now_ms: i64) -> Result<Vec<Day>, KeyError> {
+        let today = self.zone.day(now_ms);
+        if self.lacks_state(now_ms) {
+            return Err(KeyError::NoState);
+        }
+        let state = self.state();
+        if is_destroyed(&state, today) {
+            return Err(KeyError::Destroyed(date_of(today)));
+        }
+        let others = state.tokenisers.keys().copied().filter(|day| *day != today);
+        Ok(others.filter(|day| self.is_open(&state, *day, now_ms)).chain([today]).collect())
+    }
+
     /// Takes a day off the open days and waits until no request uses it any more.
     ///
     /// # Errors
@@ -259,12 +276,11 @@ impl Keyring {
         let mut until_ms = self.zone.end_of(today);
         let mut days = Vec::new();
         for (day, tokeniser) in &state.tokenisers {
-            let ends = self.grace_ends(*day);
-            if *day > today || now_ms >= ends || state.closed.contains(day) {
+            if !self.is_open(state, *day, now_ms) {
                 continue;
             }
             if *day < today {
-                until_ms = until_ms.min(ends);
+                until_ms = until_ms.min(self.grace_ends(*day));
             }
             days.push((*day, tokeniser.clone()));
         }
@@ -278,6 +294,11 @@ impl Keyring {
         state.published.retain(|known| known.strong_count() > 0);
         state.published.push(Arc::downgrade(&open));
         open
+    }
+
+    /// Whether a day that has a key takes events.
+    fn is_open(&self, state: &State, day: Day, now_ms: i64) -> bool {
+        day <= self.zone.day(now_ms) && now_ms < self.grace_ends(day) && !state.closed.contains(&day)
     }
 
     fn ensure(&self, state: &mut State, today: Day, now_ms: i64) -> Result<(), KeyError> {

@@ -10,6 +10,12 @@ const AT_SIGNS: [&[u8]; 6] = [b"@", b"(at)", b"[at]", b"{at}", b"%40", b"&#64;"]
 /// Spellings of the dot between the labels of a domain.
 const DOTS: [&[u8]; 5] = [b".", b"(dot)", b"[dot]", b"{dot}", b"%2e"];
 
+/// The at sign in words, as people write it against robots; the second is Russian, folded.
+const AT_WORDS: [&[u8]; 2] = [b" at ", b" co\x80aka "];
+
+/// The dot in words.
+const DOT_WORDS: [&[u8]; 2] = [b" dot ", b" to\x80ka "];
+
 /// Words before a dotted number that make it a version.
 const VERSION_WORDS: [&[u8]; 10] =
     [b"v", b"ver", b"version", b"build", b"release", b"rev", b"sdk", b"os", b"ios", b"android"];
@@ -17,10 +23,19 @@ const VERSION_WORDS: [&[u8]; 10] =
 /// Whether a text holds an e-mail address: something, an at sign, and a domain of two labels or more.
 pub(super) fn holds_email(text: &[u8]) -> bool {
     for (at, byte) in text.iter().enumerate() {
-        if !matches!(byte, b'@' | b'(' | b'[' | b'{' | b'%' | b'&') {
+        if !matches!(byte, b'@' | b'(' | b'[' | b'{' | b'%' | b'&' | ..=b' ') {
             continue;
         }
         let (before, from) = text.split_at_checked(at).unwrap_or_default();
+        if *byte <= b' ' {
+            if let Some(after) = strip_spelling(from, &AT_WORDS)
+                && ends_as_mailbox(before)
+                && starts_as_spelt_domain(after)
+            {
+                return true;
+            }
+            continue;
+        }
         if let Some(after) = strip_spelling(from, &AT_SIGNS)
             && ends_as_mailbox(before)
             && starts_as_domain(after)
@@ -54,11 +69,6 @@ pub(super) fn holds_mac(text: &[u8]) -> bool {
     })
 }
 
-/// Whether a text holds an IP address.
-pub(super) fn holds_ip(text: &[u8]) -> bool {
-    holds_ipv4(text) || holds_ipv6(text)
-}
-
 /// The runs of ASCII letters and digits.
 pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| !byte.is_ascii_alphanumeric())
@@ -72,7 +82,9 @@ pub(super) fn count(word: &[u8], class: fn(&u8) -> bool) -> usize {
 fn strip_spelling<'a>(text: &'a [u8], spellings: &[&[u8]]) -> Option<&'a [u8]> {
     spellings.iter().find_map(|spelling| {
         let (start, after) = text.split_at_checked(spelling.len())?;
-        start.eq_ignore_ascii_case(spelling).then_some(after)
+        let is_same =
+            |(byte, spelt): (&u8, &u8)| byte.eq_ignore_ascii_case(spelt) || (*byte <= b' ' && *spelt == b' ');
+        start.iter().zip(*spelling).all(is_same).then_some(after)
     })
 }
 
@@ -81,7 +93,7 @@ fn is_letter(byte: u8) -> bool {
 }
 
 fn ends_as_mailbox(before: &[u8]) -> bool {
-    let mut last = before.iter().rev().take(3).skip_while(|byte| **byte == b' ');
+    let mut last = before.iter().rev().take(3).skip_while(|byte| **byte <= b' ');
     last.next().is_some_and(|byte| is_letter(*byte) || byte.is_ascii_digit() || b"._%+-'\"".contains(byte))
 }
 
@@ -104,12 +116,25 @@ fn starts_as_domain(after: &[u8]) -> bool {
         if !first && (top || label.starts_with(b"xn--")) {
             return true;
         }
-        let Some(after_dot) = strip_spelling(after_label.trim_ascii_start(), &DOTS) else {
+        let dot = after_label.trim_ascii_start();
+        let Some(after_dot) = strip_spelling(dot, &DOTS) else {
             return false;
         };
-        rest = after_dot;
+        // After a plain dot, a space ends a sentence and no label.
+        let is_spaced = dot.len() < after_label.len() || !dot.starts_with(b".");
+        rest = if is_spaced { after_dot.trim_ascii_start() } else { after_dot };
         first = false;
     }
+}
+
+/// A label, the word for a dot, and a label of at least two letters.
+fn starts_as_spelt_domain(after: &[u8]) -> bool {
+    let label_len = |text: &[u8]| text.iter().take_while(|byte| is_letter(**byte) || byte.is_ascii_digit()).count();
+    let (label, after_label) = after.split_at_checked(label_len(after)).unwrap_or_default();
+    let Some(top) = strip_spelling(after_label, &DOT_WORDS).filter(|_| !label.is_empty()) else {
+        return false;
+    };
+    top.iter().take_while(|byte| is_letter(**byte)).count() >= 2
 }
 
 /// Six pairs: colons and hyphens in any mixture, or spaces, or dots.
@@ -120,14 +145,16 @@ fn starts_as_pairs(before: Option<&u8>, from: &[u8]) -> bool {
     let mut letters = 0;
     let mut colons = 0;
     let mut hyphens = 0;
-    let separator = window.get(2).copied().unwrap_or_default();
+    // Tabs and line breaks are as good as spaces.
+    let spaced = |byte: u8| byte.max(b' ');
+    let separator = window.get(2).copied().map(spaced).unwrap_or_default();
     for (place, byte) in window.iter().enumerate() {
-        match (place % 3, byte) {
+        match (place % 3, &spaced(*byte)) {
             (0 | 1, b'0'..=b'9') => {}
             (0 | 1, b'a'..=b'f' | b'A'..=b'F') => letters += 1,
             (2, b':') if matches!(separator, b':' | b'-') => colons += 1,
             (2, b'-') if matches!(separator, b':' | b'-') => hyphens += 1,
-            (2, b' ' | b'.') if *byte == separator => {}
+            (2, byte @ (b' ' | b'.')) if *byte == separator => {}
             _ => return false,
         }
     }
@@ -139,19 +166,23 @@ fn starts_as_pairs(before: Option<&u8>, from: &[u8]) -> bool {
     stands_alone && (letters > 0 || (hyphens == 5 && !is_timestamp(window)))
 }
 
-/// Three groups of four with dots or colons, at least one letter among the digits.
+/// Three groups of four with dots or colons, or four (EUI-64), at least one letter among the digits.
 fn starts_as_fours(before: Option<&u8>, from: &[u8]) -> bool {
-    let Some(window) = from.get(..14) else {
+    [14, 19].into_iter().any(|length| is_fours(before, from, length))
+}
+
+fn is_fours(before: Option<&u8>, from: &[u8], length: usize) -> bool {
+    let Some(window) = from.get(..length) else {
         return false;
     };
     let alone =
         |byte: Option<&u8>| !byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.'));
     let separator = window.get(4).copied().unwrap_or_default();
     let shaped = window.iter().enumerate().all(|(place, byte)| match place {
-        4 | 9 => matches!(separator, b'.' | b':') && *byte == separator,
+        4 | 9 | 14 => matches!(separator, b'.' | b':') && *byte == separator,
         _ => byte.is_ascii_hexdigit(),
     });
-    shaped && alone(before) && alone(from.get(14)) && window.iter().any(u8::is_ascii_alphabetic)
+    shaped && alone(before) && alone(from.get(length)) && window.iter().any(u8::is_ascii_alphabetic)
 }
 
 /// Whether six pairs read as year, month, day, hour, minute and second.
@@ -161,7 +192,7 @@ fn is_timestamp(pairs: &[u8]) -> bool {
 }
 
 /// Four numbers under 256, with dots, that no word before them makes a version.
-fn holds_ipv4(text: &[u8]) -> bool {
+pub(super) fn holds_ipv4(text: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     let mut rest = text;
     let mut before: &[u8] = &[];
@@ -205,7 +236,7 @@ fn names_version(before: &[u8]) -> bool {
 }
 
 /// Groups of hex digits with colons, of which there is at least one decimal digit: `Face::Bad` is no address.
-fn holds_ipv6(text: &[u8]) -> bool {
+pub(super) fn holds_ipv6(text: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
     let mut rest = text;
     while let Some(start) = rest.iter().position(is_part) {

@@ -40,12 +40,47 @@ impl<'a> Folded<'a> {
         Folded::Copy(copy)
     }
 
+    /// The text with its percent-encoding undone (RFC 3986), once; none where there is none.
+    pub(super) fn decoded(text: &str) -> Option<Folded<'static>> {
+        let encoded = text.as_bytes();
+        encoded.windows(3).find_map(escape)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+        let mut rest = encoded;
+        while let Some((first, after)) = rest.split_first() {
+            match escape(rest) {
+                Some(byte) => {
+                    bytes.push(byte);
+                    rest = rest.get(3..).unwrap_or_default();
+                }
+                None => {
+                    bytes.push(*first);
+                    rest = after;
+                }
+            }
+        }
+        let mut copy = Zeroizing::new(Vec::with_capacity(bytes.len()));
+        for chunk in bytes.utf8_chunks() {
+            copy.extend(chunk.valid().chars().filter_map(fold));
+            if !chunk.invalid().is_empty() {
+                copy.push(SYMBOL);
+            }
+        }
+        Some(Folded::Copy(copy))
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Folded::Ascii(bytes) => bytes,
             Folded::Copy(bytes) => bytes,
         }
     }
+}
+
+/// The byte that a text begins with in percent-encoding.
+fn escape(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = text else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(*high)? << 4 | digit(*low)?)
 }
 
 /// The byte for a character; none for an invisible one.
@@ -175,6 +210,15 @@ mod tests {
         assert_eq!(folded("4\u{200b}2\u{ad}–4\u{300}2\u{feff}"), b"42-42");
         assert_eq!(folded("а@в.сom"), b"a@b.com");
         assert_eq!(folded("жу£"), [0x80, b'y', 0x81]);
+    }
+
+    #[test]
+    fn percent_encoding_is_undone_once() {
+        let decoded = |text: &str| Folded::decoded(text).map(|folded| folded.bytes().to_vec());
+        assert_eq!(decoded("%2B7%20701"), Some(b"+7 701".to_vec()));
+        assert_eq!(decoded("%D0%B0%40b.kz%ff%2"), Some([b"a@b.kz".as_slice(), &[0x81], b"%2"].concat()));
+        assert_eq!(decoded("%2540"), Some(b"%40".to_vec()));
+        assert_eq!(decoded("50% of 10 %"), None);
     }
 
     #[test]

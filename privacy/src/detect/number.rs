@@ -98,7 +98,8 @@ fn is_other_phone(number: &Number<'_>) -> bool {
             (FEWEST_DIGITS..=15).contains(&(number.digits.len() - 2))
         }
         [b'7' | b'8', area @ ..] if area.len() == 10 => match number.groups {
-            [11] => area.starts_with(b"9"),
+            // Mobile phones of Russia, and the geographic areas of Kazakhstan.
+            [11] => area.starts_with(b"9") || area.starts_with(b"71") || area.starts_with(b"72"),
             [1, 3..=5, ..] => matches!(area.first(), Some(b'3' | b'4' | b'7'..=b'9')),
             _ => false,
         },
@@ -205,7 +206,8 @@ fn find_from<T>(text: &[u8], plus: bool, judge: &mut impl FnMut(&Number<'_>) -> 
 
 /// Spaces, and what is written between the groups of a number.
 fn is_separator(byte: u8) -> bool {
-    byte <= b' ' || matches!(byte, b'-' | b'.' | b'(' | b')' | b'/' | b'_')
+    // A plus sign is a space in an HTML form's encoding.
+    byte <= b' ' || matches!(byte, b'-' | b'.' | b'(' | b')' | b'/' | b'_' | b'+')
 }
 
 /// Whether a text ends with a plus sign, apart from a space or parenthesis after it.

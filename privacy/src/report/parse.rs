@@ -5,15 +5,22 @@ use core::cell::Cell;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-use super::shape::{Any, Array, Elements, Fields, Node, Object, Shape, Skip, State};
+use super::shape::{Any, Array, Elements, Fields, Node, Object, Shape, State};
 use super::{
-    Activity, Consent, Device, Event, Identifier, Location, MAX_DEPTH, MAX_IDENTIFIERS, MAX_PROPERTIES, Report,
-    ReportError, Text, Value,
+    Activity, Consent, Device, Event, Identifier, Location, MAX_IDENTIFIERS, MAX_PROPERTIES, Report, ReportError,
+    Text, Value,
 };
+use crate::detect::Watch;
 
 /// Reads the document `text`.
 pub(super) fn parse(text: &str, max_events: usize) -> Result<Report<'_>, ReportError> {
-    let state = State { unknown: Cell::new(0), stop: Cell::new(None), max_events, length: text.len() };
+    let state = State {
+        unknown: Cell::new(0),
+        watch: Cell::new(Watch::default()),
+        stop: Cell::new(None),
+        max_events,
+        length: text.len(),
+    };
     let mut reader = ReportReader { state: &state, report: Report::default() };
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = Node(Object { state: &state, into: &mut reader }).deserialize(&mut json).and_then(|shape| {
@@ -27,6 +34,7 @@ pub(super) fn parse(text: &str, max_events: usize) -> Result<Report<'_>, ReportE
     }
     let mut report = reader.report;
     report.unknown_fields = state.unknown.get();
+    report.watch = state.watch.get();
     Ok(report)
 }
 
@@ -70,7 +78,7 @@ impl<'de> Fields<'de> for ReportReader<'_, 'de> {
                 let is_array = map.next_value_seed(Node(Array { state, each }))?;
                 report.events = is_array.then_some(events);
             }
-            _ => state.skip(map)?,
+            _ => state.skip(&name, map)?,
         }
         Ok(())
     }
@@ -87,7 +95,7 @@ impl<'de> Fields<'de> for ConsentReader<'_, 'de> {
             "usage" => self.consent.usage = map.next_value_seed(Node(Any(self.state)))?,
             "location" => self.consent.location = map.next_value_seed(Node(Any(self.state)))?,
             "policy" => self.consent.policy = map.next_value_seed(Node(Any(self.state)))?,
-            _ => self.state.skip(map)?,
+            _ => self.state.skip(&name, map)?,
         }
         Ok(())
     }
@@ -110,7 +118,7 @@ impl<'de> Fields<'de> for DeviceReader<'_, 'de> {
             "os_version" => self.device.os_version = map.next_value_seed(Node(Any(state)))?,
             "class" => self.device.class = map.next_value_seed(Node(Any(state)))?,
             "language" => self.device.language = map.next_value_seed(Node(Any(state)))?,
-            _ => state.skip(map)?,
+            _ => state.skip(&name, map)?,
         }
         Ok(())
     }
@@ -124,14 +132,13 @@ struct IdentifierElements<'s, 'a> {
 impl<'de> Elements<'de> for IdentifierElements<'_, 'de> {
     fn element<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
         let state = self.state;
-        if self.ids.len() >= MAX_IDENTIFIERS {
-            return Ok(seq.next_element_seed(Node(Skip { state, left: MAX_DEPTH }))?.is_some());
-        }
         let mut reader = IdentifierReader { state, identifier: Identifier::default() };
         if seq.next_element_seed(Node(Object { state, into: &mut reader }))?.is_none() {
             return Ok(false);
         }
-        self.ids.push(reader.identifier);
+        if self.ids.len() < MAX_IDENTIFIERS {
+            self.ids.push(reader.identifier);
+        }
         Ok(true)
     }
 }
@@ -146,7 +153,7 @@ impl<'de> Fields<'de> for IdentifierReader<'_, 'de> {
         match name.as_str() {
             "kind" => self.identifier.kind = map.next_value_seed(Node(Any(self.state)))?,
             "value" => self.identifier.value = map.next_value_seed(Node(Any(self.state)))?,
-            _ => self.state.skip(map)?,
+            _ => self.state.skip(&name, map)?,
         }
         Ok(())
     }
@@ -161,7 +168,7 @@ impl<'de> Fields<'de> for AppReader<'_, 'de> {
     fn field<A: MapAccess<'de>>(&mut self, name: Text<'de>, map: &mut A) -> Result<(), A::Error> {
         match name.as_str() {
             "version" => self.version = map.next_value_seed(Node(Any(self.state)))?,
-            _ => self.state.skip(map)?,
+            _ => self.state.skip(&name, map)?,
         }
         Ok(())
     }
@@ -182,7 +189,7 @@ impl<'de> Fields<'de> for ActivityReader<'_, 'de> {
             "first_ever" => activity.first_ever = map.next_value_seed(Node(Any(self.state)))?,
             "install_week" => activity.install_week = map.next_value_seed(Node(Any(self.state)))?,
             "days_since_install" => activity.days_since_install = map.next_value_seed(Node(Any(self.state)))?,
-            _ => self.state.skip(map)?,
+            _ => self.state.skip(&name, map)?,
         }
         Ok(())
     }
@@ -237,7 +244,7 @@ impl<'de> Fields<'de> for EventReader<'_, 'de> {
                 map.next_value_seed(Node(Object { state, into: &mut reader }))?;
                 self.event.properties = reader.taken;
             }
-            _ => state.skip(map)?,
+            _ => state.skip(&name, map)?,
         }
         Ok(())
     }
@@ -254,7 +261,7 @@ impl<'de> Fields<'de> for LocationReader<'_, 'de> {
             "lat" => self.location.lat = map.next_value_seed(Node(Any(self.state)))?,
             "lon" => self.location.lon = map.next_value_seed(Node(Any(self.state)))?,
             "geohash" => self.location.geohash = map.next_value_seed(Node(Any(self.state)))?,
-            _ => self.state.skip(map)?,
+            _ => self.state.skip(&name, map)?,
         }
         Ok(())
     }
@@ -269,7 +276,7 @@ struct PropertiesReader<'s, 'a> {
 impl<'de> Fields<'de> for PropertiesReader<'_, 'de> {
     fn field<A: MapAccess<'de>>(&mut self, name: Text<'de>, map: &mut A) -> Result<(), A::Error> {
         if self.taken >= MAX_PROPERTIES {
-            return self.state.skip(map);
+            return self.state.skip(&name, map);
         }
         let value = map.next_value_seed(Node(Any(self.state)))?;
         self.properties.push((name, value));

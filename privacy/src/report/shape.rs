@@ -1,6 +1,6 @@
 //! Values of any shape: the one visitor of the report's parser, and what it can make of a value.
 //!
-//! Guarantees: no shape is an error, and what is passed over is passed over to a bounded depth.
+//! Guarantees: no shape is an error. What is passed over is passed over to a bounded depth, and the detectors see it.
 
 use alloc::borrow::Cow;
 use core::cell::Cell;
@@ -9,10 +9,12 @@ use core::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{MAX_DEPTH, ReportError, Text, Value};
+use crate::detect::{Detector, Watch};
 
 /// What all readers of one document share.
 pub(super) struct State {
     pub(super) unknown: Cell<u32>,
+    pub(super) watch: Cell<Watch>,
     pub(super) stop: Cell<Option<ReportError>>,
     pub(super) max_events: usize,
     pub(super) length: usize,
@@ -30,9 +32,18 @@ impl State {
         E::custom("stopped")
     }
 
-    pub(super) fn skip<'de, A: MapAccess<'de>>(&self, map: &mut A) -> Result<(), A::Error> {
+    /// Passes over a field that the protocol does not know: its name and all that is in its value are looked at only.
+    pub(super) fn skip<'de, A: MapAccess<'de>>(&self, name: &Text<'de>, map: &mut A) -> Result<(), A::Error> {
         self.unknown.set(self.unknown.get().saturating_add(1));
+        self.look(|watch| watch.text(name.as_str()));
         map.next_value_seed(Node(Skip { state: self, left: MAX_DEPTH }))
+    }
+
+    /// Lets the detectors look at something that is passed over.
+    fn look(&self, at: impl FnOnce(&mut Watch) -> Option<Detector>) {
+        let mut watch = self.watch.get();
+        at(&mut watch);
+        self.watch.set(watch);
     }
 }
 
@@ -41,6 +52,12 @@ pub(super) trait Reader<'de>: Sized {
     type Out;
 
     fn scalar(self, value: Value<'de>) -> Self::Out;
+
+    /// Text that the parser had to unescape, and that is gone after the call.
+    fn unescaped(self, text: &str) -> Self::Out {
+        self.scalar(Value::Text(Text(Cow::Owned(text.into()))))
+    }
+
     fn array<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Out, A::Error>;
     fn object<A: MapAccess<'de>>(self, map: A) -> Result<Self::Out, A::Error>;
 }
@@ -72,7 +89,7 @@ impl<'de, R: Reader<'de>> Visitor<'de> for Node<R> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<R::Out, E> {
-        Ok(self.0.scalar(Value::Number(value as f64)))
+        Ok(self.0.scalar(Value::Integer(value)))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<R::Out, E> {
@@ -84,7 +101,7 @@ impl<'de, R: Reader<'de>> Visitor<'de> for Node<R> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<R::Out, E> {
-        Ok(self.0.scalar(Value::Text(Text(Cow::Owned(text.into())))))
+        Ok(self.0.unescaped(text))
     }
 
     fn visit_unit<E>(self) -> Result<R::Out, E> {
@@ -100,7 +117,7 @@ impl<'de, R: Reader<'de>> Visitor<'de> for Node<R> {
     }
 }
 
-/// Passes over a value, counting how deep it goes.
+/// Passes over a value, counting how deep it goes. Nothing is copied: the detectors look at each text where it stands.
 pub(super) struct Skip<'t> {
     pub(super) state: &'t State,
     pub(super) left: u32,
@@ -118,7 +135,13 @@ impl Skip<'_> {
 impl<'de> Reader<'de> for Skip<'_> {
     type Out = ();
 
-    fn scalar(self, _: Value<'de>) {}
+    fn scalar(self, value: Value<'de>) {
+        self.state.look(|watch| watch.value(&value));
+    }
+
+    fn unescaped(self, text: &str) {
+        self.state.look(|watch| watch.text(text));
+    }
 
     fn array<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while seq.next_element_seed(self.deeper::<A::Error>()?)?.is_some() {}
@@ -126,7 +149,8 @@ impl<'de> Reader<'de> for Skip<'_> {
     }
 
     fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_key_seed(Name)?.is_some() {
+        while let Some(name) = map.next_key_seed(Name)? {
+            self.state.look(|watch| watch.text(name.as_str()));
             map.next_value_seed(self.deeper::<A::Error>()?)?;
         }
         Ok(())
@@ -177,6 +201,7 @@ impl<'de, T: Fields<'de>> Reader<'de> for Object<'_, T> {
     type Out = Shape;
 
     fn scalar(self, value: Value<'de>) -> Shape {
+        self.state.look(|watch| watch.value(&value));
         if value.is_absent() { Shape::Null } else { Shape::Other }
     }
 
@@ -207,7 +232,8 @@ pub(super) struct Array<'t, T> {
 impl<'de, T: Elements<'de>> Reader<'de> for Array<'_, T> {
     type Out = bool;
 
-    fn scalar(self, _: Value<'de>) -> bool {
+    fn scalar(self, value: Value<'de>) -> bool {
+        self.state.look(|watch| watch.value(&value));
         false
     }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::language::Language;
-use crate::policy::{self, dictionary, digest};
+use crate::policy::{dictionary, digest};
 
 /// The page's texts.
 struct Texts {
@@ -17,7 +17,7 @@ struct Texts {
 
 /// The inventory as a table.
 pub(super) fn inventory(language: Language) -> Markup {
-    let (texts, language) = texts(language);
+    let (texts, language) = (texts(language), language.of_policy());
     html! {
         section class="card" aria-labelledby="inventory" {
             h1 id="inventory" { (texts.heading) }
@@ -46,10 +46,10 @@ pub(super) fn inventory(language: Language) -> Markup {
 
 /// What the page is called.
 pub(super) fn heading(language: Language) -> &'static str {
-    texts(language).0.heading
+    texts(language).heading
 }
 
-fn texts(language: Language) -> (&'static Texts, policy::Language) {
+fn texts(language: Language) -> &'static Texts {
     const ENGLISH: Texts = Texts {
         heading: "What is collected, and what becomes of it",
         lead: "Everything that an app can send, and everything around its request. The clauses are those of the privacy policy.",
@@ -72,8 +72,8 @@ fn texts(language: Language) -> (&'static Texts, policy::Language) {
         columns: ["Өріс", "Өңдеу", "Тармақ", "Мерзімі", "Онымен не болады"],
     };
     match language {
-        Language::English => (&ENGLISH, policy::Language::En),
-        Language::Russian => (&RUSSIAN, policy::Language::Ru),
-        Language::Kazakh => (&KAZAKH, policy::Language::Kk),
+        Language::English => &ENGLISH,
+        Language::Russian => &RUSSIAN,
+        Language::Kazakh => &KAZAKH,
     }
 }

@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 
 use super::texts::{ENGLISH, Forms, KAZAKH, RUSSIAN, Texts};
+use crate::policy;
 
 /// A language of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,15 @@ impl Language {
             Language::English => "en",
             Language::Russian => "ru",
             Language::Kazakh => "kk",
+        }
+    }
+
+    /// The same language of the policy.
+    pub(super) fn of_policy(self) -> policy::Language {
+        match self {
+            Language::English => policy::Language::En,
+            Language::Russian => policy::Language::Ru,
+            Language::Kazakh => policy::Language::Kk,
         }
     }
 

@@ -166,6 +166,16 @@ impl TestApp {
 
     /// Posts a body with the app's key; headers stand over the usual ones, an empty one takes it away.
     pub async fn post(&self, body: Vec<u8>, headers: &[(&str, &str)]) -> Answer {
+        self.post_to("/v1/collect", body, headers).await
+    }
+
+    /// Asks what would become of a report, as its app.
+    pub async fn preview(&self, report: &Report) -> Answer {
+        self.post_to("/v1/collect/preview", report.json().into_bytes(), &[]).await
+    }
+
+    /// Posts as [`TestApp::post`] does, to any path.
+    pub async fn post_to(&self, path: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> Answer {
         let bearer = format!("Bearer {}", self.app_key);
         let mut all = vec![("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
         for (name, value) in headers {
@@ -174,7 +184,7 @@ impl TestApp {
                 all.push((name, value));
             }
         }
-        self.send("POST", &format!("{}/v1/collect", self.url), &all, body).await
+        self.send("POST", &format!("{}{path}", self.url), &all, body).await
     }
 
     /// Asks a question as an analyst.

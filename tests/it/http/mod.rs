@@ -1,3 +1,4 @@
 mod collect;
 mod internal;
+mod preview;
 pub mod stats;

@@ -50,9 +50,11 @@ async fn answers_to_reports_are_as_documented() {
         (body(report().with("/device/ids/0/value", json!("no"))), vec![], "invalid_identifier"),
     ];
     for (body, headers, code) in cases {
-        let answer = app.post(body, &headers).await;
+        let answer = app.post(body.clone(), &headers).await;
         assert_eq!(answer.code(), code);
         document.check("POST", "/v1/collect", &answer);
+        let answer = app.post_to("/v1/collect/preview", body, &headers).await;
+        document.check("POST", "/v1/collect/preview", &answer);
     }
     let mut setup = Setup::new();
     setup.app = "kz.unknown.app".into();

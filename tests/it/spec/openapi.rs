@@ -7,6 +7,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use tuman::http::error::{Code, Problem};
 use tuman_privacy::refusal::{Note, Refusal};
+use tuman_privacy::witness::Why;
 
 use super::{OPENAPI, errors, report_validator, validator};
 use crate::harness::{Answer, TestApp};
@@ -116,6 +117,8 @@ fn its_words_are_those_of_the_code() {
     assert_eq!(document.enumerated(&format!("{schemas}/Problem/properties/code/enum")), Code::ALL.map(Code::word));
     assert_eq!(document.enumerated(&format!("{schemas}/Refusal/enum")), Refusal::ALL.map(Refusal::word));
     assert_eq!(document.enumerated(&format!("{schemas}/Note/enum")), Note::ALL.map(Note::word));
+    let reasons = format!("{schemas}/Preview/properties/fields/items/properties/reason/enum");
+    assert_eq!(document.enumerated(&reasons), Why::words().collect::<Vec<_>>());
 }
 
 #[actix_web::test]

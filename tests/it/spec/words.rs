@@ -9,6 +9,7 @@ use tuman::http::error::{Code, Problem};
 use tuman_privacy::identifier::Kind;
 use tuman_privacy::refusal::{Note, Refusal};
 use tuman_privacy::report::{MAX_DEPTH, MAX_IDENTIFIERS, MAX_PROPERTIES};
+use tuman_privacy::witness::Why;
 
 use super::openapi::OpenApi;
 use super::{PROTOCOL, REFUSALS, blocks, errors, report_validator, table, words};
@@ -26,6 +27,10 @@ fn the_tables_of_refusals_hold_every_word_and_no_other() {
     assert_eq!(each_once(words(&table(REFUSALS, "Reason"))), Refusal::ALL.map(Refusal::word).into());
     assert_eq!(each_once(words(&table(REFUSALS, "Note"))), Note::ALL.map(Note::word).into());
     assert_eq!(each_once(words(&table(REFUSALS, "Code"))), Code::ALL.map(Code::word).into());
+    let others: BTreeSet<&str> =
+        Refusal::ALL.map(Refusal::word).into_iter().chain(Note::ALL.map(Note::word)).collect();
+    let of_previews = Why::words().filter(|word| !others.contains(word)).collect();
+    assert_eq!(each_once(words(&table(REFUSALS, "Word"))), of_previews);
 }
 
 #[test]
