@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tuman_privacy::place::{Cell, Region};
 use tuman_privacy::report_id::Fingerprinter;
+use tuman_privacy::suggest::Suggestions;
 
 use crate::access::Access;
 use crate::audit::Audit;
@@ -169,6 +170,7 @@ impl App {
             seen.clone(),
             spool.clone(),
             fingerprinter,
+            suggestions().context("the key of what is sighted")?,
         ));
         let sealer = Arc::new(Sealer {
             store: store.clone(),
@@ -233,12 +235,19 @@ impl App {
     }
 
     /// Reads catalogues and tokens anew, and puts them in force when the audit log names them. Where they are wrong,
-    /// the old ones stay.
+    /// the old ones stay, and the audit log says that new ones were refused.
     ///
     /// # Errors
     /// What is wrong with them, or that the store does not take the entry.
     pub fn reload(&self) -> Result<()> {
-        let declared = Declared::read(&self.config)?;
+        let declared = match Declared::read(&self.config) {
+            Ok(declared) => declared,
+            Err(wrong) => {
+                let detail = serde_json::json!({ "catalogues": digests(&self.ingest.catalogues()) });
+                self.sealer.audit.append(self.clock.now_ms(), "reload_refused", &detail).context("the audit log")?;
+                return Err(wrong);
+            }
+        };
         let detail = serde_json::json!({ "catalogues": digests(&declared.catalogues) });
         self.sealer.audit.append(self.clock.now_ms(), "reloaded", &detail).context("the audit log")?;
         self.ingest.reload(declared.catalogues);
@@ -328,6 +337,13 @@ fn region(config: &Config) -> Region {
     let [west, south, east, north] = config.privacy.region;
     let sensitive = config.privacy.sensitive_places.iter().filter_map(|place| Cell::from_geohash(place)).collect();
     Region { west, south, east, north, sensitive }
+}
+
+/// What apps send and catalogues do not declare. Its key lives as long as the process, and nowhere else.
+fn suggestions() -> io::Result<Suggestions> {
+    let mut key = [0_u8; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut key).map_err(io::Error::other)?;
+    Ok(Suggestions::new(&mut key))
 }
 
 /// The key of report ids: made at the first start, kept, so that retries are known across restarts.

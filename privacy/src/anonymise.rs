@@ -19,6 +19,7 @@ use crate::identifier::{Canonical, Choice, Kind, choose};
 use crate::place::Region;
 use crate::refusal::{Note, Notes, Refusal};
 use crate::report::{Activity, Consent, Event, Report};
+use crate::suggest::{MOST_OF_A_REPORT, Sighting};
 use crate::time::{Day, LocalHour, Offsets, parse_ms, parse_week, week};
 use crate::token::{Purpose, Token, Tokeniser};
 
@@ -64,7 +65,7 @@ pub enum Rejection {
 }
 
 /// A report, anonymised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Anonymised {
     /// The local day of arrival, on which the report is accounted.
     pub day: Day,
@@ -78,6 +79,8 @@ pub struct Anonymised {
     pub notes: Notes,
     /// What is kept.
     pub rows: Rows,
+    /// Names that the catalogue does not declare, of a device with a token and a consent to `usage`.
+    pub sightings: Vec<Sighting>,
 }
 
 /// Anonymises a report.
@@ -130,7 +133,7 @@ pub fn anonymise(
     let received = u32::try_from(required.events.len()).unwrap_or(u32::MAX);
     let accepted = received - u32::try_from(refused.len()).unwrap_or(received);
     let rows = encode(kept.events, &kept.properties, kept.places, rng);
-    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows })
+    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows, sightings: kept.sightings })
 }
 
 struct Required<'r, 'a> {
@@ -211,6 +214,7 @@ struct Kept {
     /// Codes of all events, one after the other.
     properties: Vec<u32>,
     places: Vec<AnonymousPlace>,
+    sightings: Vec<Sighting>,
 }
 
 impl Kept {
@@ -220,7 +224,17 @@ impl Kept {
             events: Vec::with_capacity(events),
             properties: Vec::with_capacity(report.properties.len()),
             places: Vec::new(),
+            sightings: Vec::new(),
         }
+    }
+
+    /// Keeps the sighting of a name, once, where the device has a token on the day of arrival.
+    fn sight(&mut self, event: Option<&str>, name: &str, day: Day, tokens: &mut Tokens<'_>) {
+        if self.sightings.len() >= MOST_OF_A_REPORT || self.sightings.iter().any(|known| known.is_of(event, name)) {
+            return;
+        }
+        let token = tokens.of(day, Purpose::Usage);
+        self.sightings.extend(token.and_then(|token| Sighting::of(token, event, name)));
     }
 }
 
@@ -252,6 +266,9 @@ fn take(
         if detect(name).is_some() {
             notes.add(Note::PersonalData, 1);
         }
+        if granted.usage {
+            kept.sight(None, name, context.arrived, tokens);
+        }
         return Err(Refusal::UnknownEvent);
     };
     let (when, late) = when(event, context)?;
@@ -272,7 +289,7 @@ fn take(
     if token.is_none() {
         notes.add(Note::NoToken, 1);
     }
-    let properties = properties(report, event, declared, &mut kept.properties, notes);
+    let properties = properties(report, event, declared, context.arrived, tokens, kept, notes);
     kept.events.push(AnonymousEvent {
         when,
         app: context.rules.catalogue.app_code(),
@@ -338,32 +355,35 @@ fn add_place(places: &mut Vec<AnonymousPlace>, place: AnonymousPlace) {
     }
 }
 
-/// Adds the codes of an event's properties to `codes`: sorted, each once. Answers where they are.
+/// Keeps the codes of an event's properties: sorted, each once. Answers where they are.
 fn properties(
     report: &Report<'_>,
     event: &Event<'_>,
     declared: &crate::catalogue::Event,
-    codes: &mut Vec<u32>,
+    arrived: Day,
+    tokens: &mut Tokens<'_>,
+    kept: &mut Kept,
     notes: &mut Notes,
 ) -> Range<usize> {
-    let first = codes.len();
+    let first = kept.properties.len();
     let mut likely = 0;
     for (key, value) in report.properties_of(event) {
         let Some((index, property)) = declared.property(key.as_str(), likely) else {
             notes.add(dropped(&[Some(key.as_str()), value.text()], Note::UndeclaredProperty), 1);
+            kept.sight(Some(declared.name()), key.as_str(), arrived, tokens);
             continue;
         };
         likely = index + 1;
         match property.code(value) {
             // At most 64 to look through.
-            Some(code) if codes.iter().skip(first).any(|known| *known == code) => {}
-            Some(code) => codes.push(code),
+            Some(code) if kept.properties.iter().skip(first).any(|known| *known == code) => {}
+            Some(code) => kept.properties.push(code),
             None if value.is_absent() => {}
             None => notes.add(dropped(&[value.text()], Note::InvalidValue), 1),
         }
     }
-    codes.get_mut(first..).unwrap_or_default().sort_unstable();
-    first..codes.len()
+    kept.properties.get_mut(first..).unwrap_or_default().sort_unstable();
+    first..kept.properties.len()
 }
 
 /// The note for something dropped: personal data where a detector sees some, else `otherwise`.

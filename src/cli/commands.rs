@@ -53,10 +53,10 @@ pub(super) struct StatsArgs {
 #[derive(Debug, Args)]
 pub(super) struct PlainArgs {
     #[command(flatten)]
-    config: ConfigArgs,
+    pub(super) config: ConfigArgs,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` or `audit verify` found something, or
 //! `keys prove` shows no destruction.
 
+mod catalogue;
 mod commands;
 mod demo;
 mod init;
@@ -54,6 +55,14 @@ enum Command {
         after_help = "Example:\n  tuman seal --day 2026-11-22\nWithout this, `tuman serve` seals each day when its grace has ended."
     )]
     Seal(commands::SealArgs),
+    /// Check, list and complete catalogues: what each app declares
+    #[command(
+        after_help = "Examples:\n  tuman catalogue check\n  tuman catalogue check catalogue/kz.example.shop.toml\n  tuman catalogue suggest --app kz.example.shop\nExit code 2 where a catalogue is wrong."
+    )]
+    Catalogue {
+        #[command(subcommand)]
+        command: catalogue::CatalogueCommand,
+    },
     /// Ask a question on releases
     #[command(
         after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson"
@@ -118,6 +127,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Seal(args) => commands::seal(&args),
+        Command::Catalogue { command } => catalogue::run(&command),
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Audit { command } => commands::audit(&command),
