@@ -34,6 +34,7 @@ use crate::seal::Sealer;
 use crate::seal::journal::Journals;
 use crate::seen::Seen;
 use crate::spool::{self, RealFilesystem, Spool};
+use crate::stats::Buckets;
 use crate::store::{EmbeddedStore, Engine, Options, Store};
 
 /// Questions that are asked of the store at one time; it has three sessions.
@@ -261,6 +262,12 @@ impl App {
         self.ingest.catalogues().all().iter().map(|catalogue| catalogue.declaration.app.clone()).collect()
     }
 
+    /// The bounds of an app's bucketed numbers.
+    #[must_use]
+    pub fn buckets(&self, app: &str) -> Buckets {
+        self.ingest.catalogues().get(app).map(|catalogue| catalogue.buckets()).unwrap_or_default()
+    }
+
     /// The local day.
     #[must_use]
     pub fn today(&self) -> jiff::civil::Date {
@@ -333,7 +340,9 @@ fn digests(catalogues: &Catalogues) -> BTreeMap<String, String> {
     all.iter().map(|catalogue| (catalogue.declaration.app.clone(), catalogue.digest.clone())).collect()
 }
 
-fn region(config: &Config) -> Region {
+/// Where places are told apart.
+#[must_use]
+pub fn region(config: &Config) -> Region {
     let [west, south, east, north] = config.privacy.region;
     let sensitive = config.privacy.sensitive_places.iter().filter_map(|place| Cell::from_geohash(place)).collect();
     Region { west, south, east, north, sensitive }

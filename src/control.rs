@@ -228,7 +228,7 @@ async fn stats(what: &str, parameters: Vec<(String, String)>, app: &Arc<App>) ->
     let answer = tokio::task::spawn_blocking(move || {
         let apps = app.app_ids();
         let asked = crate::stats::Asked { bound: None, apps: &apps, today: app.today() };
-        crate::stats::ask(&*app.store, &what, &parameters, asked)
+        crate::stats::ask(&*app.store, &what, &parameters, asked, |of| app.buckets(of))
     });
     match answer.await {
         Ok(Ok(answer)) => Reply::Stats(answer),

@@ -5,6 +5,7 @@
 //! Does not: learn from data. A value that is not declared is not counted.
 
 mod form;
+mod releases;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tuman_privacy::catalogue::{Catalogue as AllowList, Declaration};
+use tuman_privacy::properties::PropertyDeclaration;
 use tuman_privacy::suggest::Suggestion;
 
+use tuman_privacy::place::Region;
+
+use crate::seal::domain::Public;
+use crate::seal::release::{Measure, Release, spent};
+use crate::stats::Buckets;
 use form::Form;
+use releases::Budget;
 
 /// One app's catalogue.
 #[derive(Debug)]
@@ -34,6 +42,10 @@ pub struct Catalogue {
     pub declaration: Declaration,
     /// The boundary's form of it.
     pub allow_list: AllowList,
+    /// What a day is sealed into: the default releases that are not left out, then the app's own.
+    pub releases: Vec<Release>,
+    /// What releases may spend together for one device and day.
+    pub daily_epsilon: f64,
 }
 
 /// The catalogues of all apps, by app id.
@@ -155,11 +167,12 @@ impl Catalogue {
     /// # Errors
     /// All that is wrong, each with its line, from 1.
     pub fn parse(text: &str) -> Result<Catalogue, Vec<(usize, String)>> {
-        let ((form, allow_list), problems) = source::read(text, |mut top, problems| {
+        let ((form, budget, allow_list), problems) = source::read(text, |mut top, problems| {
             let mut form = Form::read(&mut top, problems);
-            top.end(&["app", "policy", "events"], problems);
+            let budget = Budget::read(&mut top, &form, problems);
+            top.end(&["app", "policy", "events", "release", "budget"], problems);
             let allow_list = form.compile(problems);
-            (form, allow_list)
+            (form, budget, allow_list)
         });
         match allow_list {
             Some(allow_list) if problems.is_empty() => Ok(Catalogue {
@@ -168,6 +181,8 @@ impl Catalogue {
                 digest: hex::encode(Sha256::digest(text.as_bytes())),
                 declaration: form.declaration,
                 allow_list,
+                releases: budget.releases,
+                daily_epsilon: budget.daily_epsilon,
             }),
             _ => Err(problems.into_sorted()),
         }
@@ -186,6 +201,35 @@ impl Catalogue {
         }
     }
 
+    /// What is public of the app, in a region.
+    #[must_use]
+    pub fn public<'a>(&'a self, region: &'a Region) -> Public<'a> {
+        Public { declaration: &self.declaration, platforms: &self.platforms, region }
+    }
+
+    /// The bounds of its bucketed numbers.
+    #[must_use]
+    pub fn buckets(&self) -> Buckets {
+        let events = self.declaration.events.iter();
+        let numbers = events.flat_map(|event| event.properties.iter().map(move |property| (event, property)));
+        let bounds = numbers.filter_map(|(event, (key, kind))| match kind {
+            PropertyDeclaration::Buckets(bounds) => Some((format!("{}.{key}", event.name), bounds.clone())),
+            _ => None,
+        });
+        bounds.collect()
+    }
+
+    fn cells(&self) -> usize {
+        // Places depend on the region, and are left out.
+        let region = Region { west: 0.0, south: 0.0, east: 0.0, north: 0.0, sensitive: Vec::new() };
+        let public = self.public(&region);
+        let finest = |release: &Release| match release.measure {
+            Measure::Places(_) => 0,
+            _ => release.breakdowns(&public).last().map_or(0, |breakdown| breakdown.values),
+        };
+        self.releases.iter().map(finest).sum()
+    }
+
     /// What the catalogue amounts to.
     #[must_use]
     pub fn amount(&self) -> Amount {
@@ -201,6 +245,10 @@ impl Catalogue {
             events: events.len(),
             properties: properties.clone().count(),
             values: properties.map(|(_, kind)| kind.labels().len()).sum(),
+            releases: self.releases.len(),
+            cells: self.cells(),
+            epsilon: spent(&self.releases),
+            daily_epsilon: self.daily_epsilon,
         }
     }
 }
@@ -226,4 +274,12 @@ pub struct Amount {
     pub properties: usize,
     /// Public values of all properties.
     pub values: usize,
+    /// Releases of a day.
+    pub releases: usize,
+    /// Cells of their public domains, places apart.
+    pub cells: usize,
+    /// What they spend together for one device and day.
+    pub epsilon: f64,
+    /// What they may spend.
+    pub daily_epsilon: f64,
 }

@@ -119,3 +119,163 @@ fn a_folder_that_is_missing_says_what_to_do() {
     let errors = Catalogues::read(Path::new("/nonexistent/catalogue")).unwrap_err();
     assert!(errors.to_string().contains("tuman init"));
 }
+
+/// A good catalogue, then some releases from line 21 on.
+fn releases(text: &str) -> String {
+    format!(
+        r#"[app]
+id = "kz.a"
+platforms = ["android", "ios"]
+versions = ["1.0"]
+[[policy]]
+version = "1"
+purposes = ["usage"]
+[events.open]
+[events.view.props]
+screen = {{ enum = ["home", "map"] }}
+ms = {{ buckets = [100, 300] }}
+[events.buy.props]
+paid = {{ boolean = true }}
+
+
+
+
+
+
+
+{text}"#
+    )
+}
+
+#[test]
+fn releases_are_read_with_their_usual_parameters() {
+    let text = releases(
+        r#"[budget]
+daily_epsilon = 3
+[[release]]
+name = "screens"
+dimensions = ["view.screen", "platform"]
+epsilon = 0.4
+[[release]]
+name = "hours"
+counts = "events"
+dimensions = ["hour"]
+epsilon = 0.2
+bound = 2
+[[release]]
+name = "way"
+funnel = ["open", "view", "buy"]
+epsilon = 0.2
+threshold = 60
+[[release]]
+name = "versions"
+dimensions = ["version"]
+epsilon = "off"
+[[release]]
+name = "cohorts"
+publish = false
+[[release]]
+name = "event_totals"
+bound = 10
+epsilon = 0.1
+"#,
+    );
+    let catalogue = Catalogue::parse(&text).unwrap();
+    let release = |name: &str| catalogue.releases.iter().find(|known| known.name == name);
+    assert_eq!(catalogue.releases.len(), 9 + 4);
+    assert!(release("cohorts").is_none());
+    let screens = release("screens").unwrap();
+    assert_eq!((screens.bound, screens.epsilon, screens.threshold), (1, Some(0.4), 20));
+    assert_eq!(release("hours").unwrap().threshold, 80);
+    assert_eq!(release("versions").unwrap().epsilon, None);
+    let totals = release("event_totals").unwrap();
+    assert_eq!((totals.bound, totals.epsilon, totals.threshold), (10, Some(0.1), 1000));
+    let amount = catalogue.amount();
+    assert!((amount.epsilon - (2.0 + 0.8 - 0.05 - 0.1)).abs() < 1e-9 && amount.daily_epsilon == 3.0);
+    // The finest breakdown of each: defaults without places, 6 screens by platform, 24 hours, 3 steps, 2 versions.
+    assert_eq!(amount.cells, 3 * 2 + 4 + 13 + 1 + 3 + 3 + 6 + 24 + 3 + 2);
+}
+
+#[test]
+fn a_catalogue_that_spends_too_much_is_refused_with_the_sums() {
+    let (lines, all) =
+        wrong(&releases("[[release]]\nname = \"more\"\ndimensions = [\"platform\"]\nepsilon = 0.35\n"));
+    assert_eq!(lines, [21], "{all}");
+    assert!(all.contains("spend 2.35 of a daily epsilon of 2.00: active_devices 0.25 + "), "{all}");
+    assert!(all.contains(" + more 0.35."), "{all}");
+    let (lines, all) = wrong(&releases("[budget]\ndaily_epsilon = 1.5\n"));
+    assert_eq!(lines, [22], "{all}");
+    let (lines, all) = wrong(&releases("[budget]\n\ndaily_epsilon = 4.1\n"));
+    assert_eq!(lines, [23], "{all}");
+}
+
+#[test]
+fn all_that_is_wrong_with_releases_is_named_on_its_line() {
+    let text = releases(
+        r#"[budget]
+daily_epsilon = 4
+daily_epsilom = 1
+[[release]]
+name = "Big"
+[[release]]
+name = "a"
+dimensions = ["platfrom", "view.screen"]
+epsilon = 0.1
+[[release]]
+name = "a"
+[[release]]
+name = "b"
+dimensions = ["view.screen", "buy.paid", "event", "view.colour", "hour"]
+epsilon = 5
+treshold = 10
+[[release]]
+name = "c"
+dimensions = ["cell_4", "platform"]
+epsilon = 0.1
+[[release]]
+name = "d"
+funnel = ["open", "biuy", "open"]
+epsilon = "none"
+[[release]]
+name = "e"
+dimensions = ["platform"]
+bound = 0
+threshold = 9
+epsilon = 0.001
+[[release]]
+name = "f"
+dimensions = ["language", "class", "hour", "event"]
+epsilon = 0.1
+[[release]]
+name = "g"
+dimensions = ["language", "class", "hour"]
+[[release]]
+name = "places_4"
+publish = false
+[[release]]
+name = "region"
+dimensions = []
+bound = 3
+[[release]]
+name = "h"
+dimensions = ["version"]
+epsilon = "off"
+[[release]]
+name = "i"
+dimensions = ["version", "platform"]
+epsilon = "off"
+[[release]]
+name = "first_use"
+epsilon = "off"
+"#,
+    );
+    let (lines, all) = wrong(&text);
+    // 21 is the first line of the text. Of places_5, which is not named, the line is that of the budget.
+    let expected = [22, 23, 25, 28, 31, 34, 35, 36, 39, 43, 44, 48, 49, 50, 53, 55, 63, 64, 70, 75];
+    for line in expected {
+        assert!(lines.contains(&line), "{line}: {all}");
+    }
+    for line in &lines {
+        assert!(expected.contains(line), "{line}: {all}");
+    }
+}

@@ -100,13 +100,27 @@ fn amounts(catalogues: &Catalogues) -> Vec<Amount> {
 }
 
 fn table(amounts: &[Amount]) {
-    let heads = ["app", "name", "platforms", "versions", "policies", "events", "properties", "values", "digest"];
+    let heads = [
+        "app",
+        "name",
+        "platforms",
+        "versions",
+        "policies",
+        "events",
+        "properties",
+        "values",
+        "releases",
+        "cells",
+        "epsilon",
+        "digest",
+    ];
     let mut rows: Vec<Vec<String>> = vec![heads.map(String::from).into()];
     for amount in amounts {
         let numbers =
             [amount.platforms, amount.versions, amount.policies, amount.events, amount.properties, amount.values];
         let mut row = vec![amount.app.clone(), amount.name.clone()];
         row.extend(numbers.map(|number| number.to_string()));
+        row.push(format!("{:.2} of {:.2}", amount.epsilon, amount.daily_epsilon));
         row.push(amount.digest.chars().take(12).collect());
         rows.push(row);
     }

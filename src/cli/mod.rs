@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` or `audit verify` found something, or
 //! `keys prove` shows no destruction.
 
+mod budget;
 mod catalogue;
 mod commands;
 mod demo;
@@ -63,9 +64,14 @@ enum Command {
         #[command(subcommand)]
         command: catalogue::CatalogueCommand,
     },
+    /// Show what releases cost: epsilon, noise, margins, the sum of a day and of a month
+    #[command(
+        after_help = "Example:\n  tuman budget --app kz.example.shop\nNeeds no running collector. A catalogue whose releases spend more than its daily epsilon is refused: `tuman catalogue check` says by how much."
+    )]
+    Budget(budget::BudgetArgs),
     /// Ask a question on releases
     #[command(
-        after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson"
+        after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson\n  tuman stats release event_totals --period yesterday"
     )]
     Stats(commands::StatsArgs),
     /// List day keys, share them among collectors, prove that a day's key is gone
@@ -128,6 +134,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Seal(args) => commands::seal(&args),
         Command::Catalogue { command } => catalogue::run(&command),
+        Command::Budget(args) => budget::run(&args),
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Audit { command } => commands::audit(&command),

@@ -1,7 +1,7 @@
 //! `GET /v1/stats/...`: questions of analysts.
 
 use actix_web::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL};
-use actix_web::web::{Data, Query};
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::auth::grant;
 use super::error::{Code, Problem};
 use crate::access::Role;
 use crate::app::App;
-use crate::stats::{self, ActivityQuery, Asked, EventsQuery, PlacesQuery, geojson};
+use crate::stats::{self, ActivityQuery, Asked, EventsQuery, PlacesQuery, ReleaseQuery, geojson};
 use crate::store::{Store, StoreError};
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -47,6 +47,18 @@ pub(super) async fn places_geojson(
     let body = geojson(&places).to_string();
     let mut response = HttpResponse::Ok();
     Ok(response.content_type("application/geo+json").insert_header((CACHE_CONTROL, "private, no-cache")).body(body))
+}
+
+/// `GET /v1/stats/releases/{name}`.
+pub(super) async fn release(
+    request: HttpRequest,
+    name: Path<String>,
+    pairs: Pairs,
+    app: Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let query = asked(&request, &app, |asked| ReleaseQuery::parse(&name, &pairs, asked))?;
+    let buckets = app.buckets(&query.scope.app);
+    json(answer(&app, move |store| stats::release(store, &query, &buckets)).await?)
 }
 
 /// Checks the token, then the question.
