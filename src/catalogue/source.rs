@@ -175,7 +175,8 @@ impl<'a> Field<'a> {
     /// The elements of its list.
     pub(super) fn list(&self, problems: &mut Problems) -> Vec<Field<'a>> {
         let array = self.value.get_ref().as_array();
-        let elements = self.checked(array, "a list in brackets", problems).into_iter().flatten();
+        let elements =
+            self.checked(array, "a list: in brackets, or tables under `[[...]]`", problems).into_iter().flatten();
         let element = |value: &'a Spanned<DeValue<'a>>| Field {
             name: self.name,
             path: self.path.clone(),

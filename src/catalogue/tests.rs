@@ -148,6 +148,19 @@ paid = {{ boolean = true }}
 }
 
 #[test]
+fn the_examples_in_the_documents_are_right() {
+    let page = include_str!("../../docs/catalogue.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let catalogue = Catalogue::parse(example).unwrap();
+    assert_eq!((catalogue.releases.len(), catalogue.daily_epsilon), (10 - 1 + 4, 2.5));
+    // The sample of `tuman init`, with what is commented out in force.
+    let sample = include_str!("../cli/init/catalogue.toml");
+    let (plain, releases) = sample.split_once("# [budget]").unwrap();
+    let whole = format!("{plain}[budget]{}", releases.replace("\n# ", "\n"));
+    assert_eq!(Catalogue::parse(&whole).unwrap().releases.len(), 11);
+}
+
+#[test]
 fn releases_are_read_with_their_usual_parameters() {
     let text = releases(
         r#"[budget]

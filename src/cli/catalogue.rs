@@ -116,8 +116,16 @@ fn table(amounts: &[Amount]) {
     ];
     let mut rows: Vec<Vec<String>> = vec![heads.map(String::from).into()];
     for amount in amounts {
-        let numbers =
-            [amount.platforms, amount.versions, amount.policies, amount.events, amount.properties, amount.values];
+        let numbers = [
+            amount.platforms,
+            amount.versions,
+            amount.policies,
+            amount.events,
+            amount.properties,
+            amount.values,
+            amount.releases,
+            amount.cells,
+        ];
         let mut row = vec![amount.app.clone(), amount.name.clone()];
         row.extend(numbers.map(|number| number.to_string()));
         row.push(format!("{:.2} of {:.2}", amount.epsilon, amount.daily_epsilon));
@@ -150,8 +158,9 @@ fn toml_of(suggested: &[Suggested]) -> String {
     if suggested.is_empty() {
         return "# No undeclared name was sent by 50 devices within one day since the collector started.".into();
     }
-    let mut text =
-        String::from("# Sent by at least 50 devices within one day, and not declared. Declare what is needed.\n");
+    let mut text = String::from(
+        "# Sent by at least 50 devices within one day, and not declared. Declare what is needed, and no more.\n",
+    );
     let mut place = None;
     for Suggested { app, event, name } in suggested {
         if place != Some((app, event)) {
