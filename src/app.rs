@@ -13,6 +13,7 @@ use rand::TryRng;
 use tokio::sync::Semaphore;
 use tuman_privacy::place::{Cell, Region};
 use tuman_privacy::report_id::Fingerprinter;
+use tuman_privacy::suggest::Suggestions;
 
 use crate::access::{Access, AccessError};
 use crate::admission::Admission;
@@ -29,6 +30,7 @@ use crate::seal::Sealer;
 use crate::seal::journal::Journals;
 use crate::seen::Seen;
 use crate::spool::{self, RealFilesystem, Spool};
+use crate::stats::Buckets;
 use crate::store::{EmbeddedStore, Engine, Options, Store};
 
 /// Questions that are asked of the store at one time; it has three sessions.
@@ -233,6 +235,7 @@ impl App {
             spool.clone(),
             flight.clone(),
             fingerprinter,
+            suggestions().context("the key of what is sighted")?,
         ));
         let sealer = Arc::new(Sealer {
             store: store.clone(),
@@ -328,6 +331,12 @@ impl App {
         self.ingest.catalogues().all().iter().map(|catalogue| catalogue.declaration.app.clone()).collect()
     }
 
+    /// The bounds of an app's bucketed numbers.
+    #[must_use]
+    pub fn buckets(&self, app: &str) -> Buckets {
+        self.ingest.catalogues().get(app).map(|catalogue| catalogue.buckets()).unwrap_or_default()
+    }
+
     /// The local day.
     #[must_use]
     pub fn today(&self) -> jiff::civil::Date {
@@ -341,10 +350,19 @@ impl App {
     }
 }
 
-fn region(config: &Config) -> Region {
+/// Where places are told apart.
+#[must_use]
+pub fn region(config: &Config) -> Region {
     let [west, south, east, north] = config.privacy.region;
     let sensitive = config.privacy.sensitive_places.iter().filter_map(|place| Cell::from_geohash(place)).collect();
     Region { west, south, east, north, sensitive }
+}
+
+/// What apps send and catalogues do not declare. Its key lives as long as the process, and nowhere else.
+fn suggestions() -> io::Result<Suggestions> {
+    let mut key = [0_u8; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut key).map_err(io::Error::other)?;
+    Ok(Suggestions::new(&mut key))
 }
 
 /// The key of report ids: made at the first start, kept, so that retries are known across restarts.

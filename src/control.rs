@@ -52,6 +52,11 @@ pub enum Request {
         /// Its parameters.
         parameters: Vec<(String, String)>,
     },
+    /// Name what apps send and catalogues do not declare.
+    Suggest {
+        /// The app; all, if none is named.
+        app: Option<String>,
+    },
 }
 
 /// The reply.
@@ -68,8 +73,21 @@ pub enum Reply {
     Findings(Vec<Finding>),
     /// An answer.
     Stats(serde_json::Value),
+    /// Names that are not declared.
+    Suggestions(Vec<Suggested>),
     /// It could not be done.
     Failed(String),
+}
+
+/// A name that at least 50 devices have sent within one day and that the app's catalogue does not declare.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suggested {
+    /// The app.
+    pub app: String,
+    /// The declared event that it is a property of; none where it is an event.
+    pub event: Option<String>,
+    /// The name.
+    pub name: String,
 }
 
 /// The socket of a data folder.
@@ -166,6 +184,7 @@ pub async fn carry_out(request: Request, app: &Arc<App>) -> Reply {
         Request::Audit => audit(app).await,
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
         Request::Stats { what, parameters } => answer(&what, parameters, app).await,
+        Request::Suggest { app: of } => suggest(of.as_deref(), app),
     }
 }
 
@@ -176,6 +195,20 @@ async fn keys(asked: command::Asked, app: &Arc<App>) -> Reply {
         Ok(Err(why)) => Reply::Failed(why),
         Err(_) => Reply::Failed("the command was interrupted".into()),
     }
+}
+
+fn suggest(of: Option<&str>, app: &Arc<App>) -> Reply {
+    if let Some(of) = of
+        && app.ingest.catalogues().get(of).is_none()
+    {
+        return Reply::Failed(format!("no catalogue declares this app; there are {}", app.app_ids().join(", ")));
+    }
+    let suggestions = app.ingest.suggestions(of).into_iter().map(|known| Suggested {
+        app: known.app.into_string(),
+        event: known.event.map(String::from),
+        name: known.name.into_string(),
+    });
+    Reply::Suggestions(suggestions.collect())
 }
 
 async fn audit(app: &Arc<App>) -> Reply {
@@ -197,7 +230,7 @@ async fn answer(what: &str, parameters: Vec<(String, String)>, app: &Arc<App>) -
     let answer = tokio::task::spawn_blocking(move || {
         let apps = app.app_ids();
         let asked = Asked { bound: None, apps: &apps, today: app.today() };
-        let answer = stats::ask(&*app.store, &what, &parameters, asked)?;
+        let answer = stats::ask(&*app.store, &what, &parameters, asked, |of| app.buckets(of))?;
         // What is handed out in bulk is on record before it goes.
         if what == "places.geojson"
             && let Ok(query) = PlacesQuery::parse(&parameters, asked)

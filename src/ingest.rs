@@ -4,7 +4,7 @@
 //! on when the client hangs up, so that its retry finds either an answer or nothing.
 //! Does not: know HTTP.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rand::Rng;
@@ -13,6 +13,7 @@ use tuman_privacy::anonymise::{Anonymised, Arrival, Rejection, Rules, anonymise,
 use tuman_privacy::place::Region;
 use tuman_privacy::report::{Report, ReportError};
 use tuman_privacy::report_id::{Fingerprint, Fingerprinter};
+use tuman_privacy::suggest::{Suggestion, Suggestions};
 use tuman_privacy::time::{Day, Offsets};
 use tuman_privacy::token::{DayKey, Tokeniser};
 
@@ -87,6 +88,7 @@ pub struct Ingest {
     flight: Arc<Flight>,
     fingerprinter: Fingerprinter,
     offsets: ArcSwap<(i64, Offsets)>,
+    suggestions: Mutex<Suggestions>,
 }
 
 /// A report that is anonymised and waits for its sync.
@@ -124,6 +126,7 @@ impl Ingest {
         spool: Spool,
         flight: Arc<Flight>,
         fingerprinter: Fingerprinter,
+        suggestions: Suggestions,
     ) -> Ingest {
         let now_ms = settings.clock.now_ms();
         let offsets = ArcSwap::from_pointee((now_ms, settings.zone.offsets_around(now_ms)));
@@ -136,6 +139,7 @@ impl Ingest {
             flight,
             fingerprinter,
             offsets,
+            suggestions: Mutex::new(suggestions),
         }
     }
 
@@ -148,6 +152,19 @@ impl Ingest {
     /// Puts other catalogues in force.
     pub fn reload(&self, catalogues: Catalogues) {
         self.catalogues.store(Arc::new(catalogues));
+    }
+
+    /// Names that at least [`DEVICES`](tuman_privacy::suggest::DEVICES) devices have sent within one day since the
+    /// start, and that the catalogues in force do not declare; of one app or of all.
+    #[must_use]
+    pub fn suggestions(&self, app: Option<&str>) -> Vec<Suggestion> {
+        let catalogues = self.catalogues();
+        let is_open = |known: &&Suggestion| {
+            app.is_none_or(|app| *known.app == *app)
+                && catalogues.get(&known.app).is_some_and(|catalogue| !catalogue.declares(known))
+        };
+        let suggestions = self.suggestions.lock().unwrap_or_else(PoisonError::into_inner);
+        suggestions.suggested().filter(is_open).cloned().collect()
     }
 
     /// Takes a report of `app`. The body is wiped before anything is waited for.
@@ -237,7 +254,12 @@ impl Ingest {
             future_tolerance_ms: self.settings.future_tolerance_ms,
         };
         let arrival = Arrival { at_ms: now_ms, offsets: &offsets.1, open_days: &open.days, opted_out };
-        let anonymised = anonymise(&report, rules, arrival, &mut rand::rng())?;
+        let mut anonymised = anonymise(&report, rules, arrival, &mut rand::rng())?;
+        if !anonymised.sightings.is_empty() {
+            let sightings = std::mem::take(&mut anonymised.sightings);
+            let mut suggestions = self.suggestions.lock().unwrap_or_else(PoisonError::into_inner);
+            suggestions.take(app, anonymised.day, sightings);
+        }
         let lines = Lines::of(app, &anonymised);
         let booked = Booked { app: app.to_owned(), day: anonymised.day, sums: lines.sums() };
         let answer = Answer { accepted: anonymised.accepted, refused: anonymised.refused };

@@ -20,6 +20,7 @@ use crate::identifier::{Canonical, Choice, Kind, choose_at};
 use crate::place::Region;
 use crate::refusal::{Note, Notes, Refusal};
 use crate::report::{Activity, Consent, Event, Report};
+use crate::suggest::Sighting;
 use crate::time::{Day, Offsets, parse_ms, parse_week, week};
 use crate::token::{Purpose, Token, Tokeniser};
 use crate::witness::Witness;
@@ -71,7 +72,7 @@ pub enum Rejection {
 }
 
 /// A report, anonymised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Anonymised {
     /// The local day of arrival, on which the report is accounted.
     pub day: Day,
@@ -85,6 +86,8 @@ pub struct Anonymised {
     pub notes: Notes,
     /// What is kept.
     pub rows: Rows,
+    /// Names that the catalogue does not declare, of a device with a token and a consent to `usage`.
+    pub sightings: Vec<Sighting>,
 }
 
 /// Anonymises a report.
@@ -177,7 +180,7 @@ pub fn anonymise_before<W: Witness>(
         notes = Notes::default();
     }
     let rows = encode(kept.events, &kept.properties, kept.places, rng);
-    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows })
+    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows, sightings: kept.sightings })
 }
 
 struct Required<'r, 'a> {

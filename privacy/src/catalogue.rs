@@ -48,6 +48,14 @@ pub struct EventDeclaration {
     pub properties: Vec<(String, PropertyDeclaration)>,
 }
 
+/// True where a text has the shape of an event's name or a property's key: lower-case letters, digits, `_`; at most 60.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 60
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 /// What is wrong with a declaration. Holds names from the catalogue, which is public.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeclarationError {
@@ -98,6 +106,10 @@ pub(crate) struct Event {
 }
 
 impl Event {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The property of a key, with its index and its declared name. It is looked for at `likely` first: most apps report properties in the
     /// order in which they declare them.
     pub(crate) fn property(&self, key: &str, likely: usize) -> Option<(usize, &str, &Property)> {

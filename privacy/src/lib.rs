@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod report;
 pub mod report_id;
 pub mod secret;
+pub mod suggest;
 pub mod time;
 pub mod token;
 pub mod witness;

@@ -90,6 +90,14 @@ impl Token {
     }
 }
 
+#[cfg(test)]
+impl Token {
+    /// A token out of nothing, for tests of what takes tokens.
+    pub(crate) fn of_number(number: u64) -> Token {
+        Token(number)
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(redacted)")
@@ -251,7 +259,7 @@ fn extract(state: &Secret, entropy: &[u8]) -> Secret {
 
 /// Overwrites the stack below the caller, where the hash crates have left copies of a key.
 #[inline(never)]
-fn wipe_stack() {
+pub(crate) fn wipe_stack() {
     let mut stack = [0_u8; 4096];
     stack.zeroize();
 }

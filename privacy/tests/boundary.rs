@@ -331,3 +331,41 @@ proptest! {
         }
     }
 }
+
+/// What the suggestions hold after fifty devices have sent one event of this form.
+fn suggested(consent: &str, opted_out: bool, kind: &str, event: &str) -> Vec<(Option<String>, String)> {
+    let boundary = boundary();
+    let mut suggestions = tuman_privacy::suggest::Suggestions::new(&mut [3; 32]);
+    for device in 0..50 {
+        let value = if kind == "gaid" { 0 } else { 0x8000 + device };
+        let id = format!(r#"{{"kind":"{kind}","value":"0b7e3c52-6d51-4c58-9a3e-{value:012x}"}}"#);
+        let id = id.replace("0b7e3c52-6d51-4c58-9a3e-000000000000", "00000000-0000-0000-0000-000000000000");
+        let taken = boundary.take_from(&report_with(consent, &id, event), opted_out).unwrap();
+        assert!(!format!("{taken:?}").contains("theme"));
+        suggestions.take("kz.demo.app", taken.day, taken.sightings);
+    }
+    suggestions.suggested().map(|known| (known.event.as_deref().map(str::to_owned), known.name.to_string())).collect()
+}
+
+#[test]
+fn undeclared_names_are_sighted_for_devices_that_consented_to_usage_alone() {
+    let both = r#""usage":true,"location":true,"policy":"2026-01""#;
+    let unknown = r#"{"name":"theme","at":"2026-10-05T09:00:00+05:00"}"#;
+    let property =
+        event("2026-10-05T09:00:00+05:00", r#","props":{"theme":"dark-blue","screen":"theme_of_aigerim"}"#);
+    assert_eq!(suggested(both, false, "install_id", unknown), [(None, "theme".to_owned())]);
+    assert_eq!(suggested(both, false, "install_id", &property), [(Some("screen_view".into()), "theme".into())]);
+    let place = r#"{"name":"theme","at":"2026-10-05T09:00:00+05:00","location":{"lat":51.1,"lon":71.4}}"#;
+    for (consent, opted_out, kind) in [
+        (r#""usage":false,"location":true,"policy":"2026-01""#, false, "install_id"),
+        (r#""usage":false,"location":false,"policy":"2026-01""#, false, "install_id"),
+        (r#""usage":true,"location":true,"policy":"1999-01""#, false, "install_id"),
+        (both, true, "install_id"),
+        // Without a token nobody can say how many devices there are.
+        (both, false, "gaid"),
+    ] {
+        for body in [unknown, property.as_str(), place] {
+            assert_eq!(suggested(consent, opted_out, kind, body), [], "{consent} {kind}");
+        }
+    }
+}

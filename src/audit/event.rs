@@ -18,6 +18,7 @@ use crate::catalogue::{Catalogue, Catalogues};
 use crate::config::Config;
 use crate::keys::{Act, ActKind, KeyRecord};
 use crate::policy;
+use crate::seal::journal::Journal;
 use crate::stats::PlacesQuery;
 
 /// Something that was done.
@@ -245,13 +246,34 @@ pub struct DaySealed {
     day: Date,
     key: Option<KeyName>,
     key_created_at: Option<Timestamp>,
+    /// What each app's releases spent together.
+    epsilon: BTreeMap<AppId, f64>,
+    /// The releases of each app that have no noise, where there are any.
+    without_noise: BTreeMap<AppId, Vec<ReleaseName>>,
 }
 
 impl DaySealed {
-    /// With the key of the day, where it had one.
+    /// With the day's releases, and its key, where it had one.
     #[must_use]
-    pub fn with(day: Date, key: Option<&KeyRecord>) -> DaySealed {
-        DaySealed { day, key: key.map(KeyName::of), key_created_at: key.map(|key| key.created_at) }
+    pub fn with(journal: &Journal, key: Option<&KeyRecord>) -> DaySealed {
+        let mut sealed = DaySealed {
+            day: journal.day,
+            key: key.map(KeyName::of),
+            key_created_at: key.map(|key| key.created_at),
+            epsilon: BTreeMap::new(),
+            without_noise: BTreeMap::new(),
+        };
+        for (app, releases) in &journal.apps {
+            let spent: f64 = releases.iter().filter_map(|release| release.epsilon).sum();
+            // To what a person reads: sums of decimal fractions have long tails.
+            sealed.epsilon.insert(AppId(app.clone()), (spent * 1e6).round() / 1e6);
+            let bare = releases.iter().filter(|release| release.epsilon.is_none());
+            let names: Vec<ReleaseName> = bare.map(|release| ReleaseName(release.release.clone())).collect();
+            if !names.is_empty() {
+                sealed.without_noise.insert(AppId(app.clone()), names);
+            }
+        }
+        sealed
     }
 }
 
@@ -311,6 +333,10 @@ impl Digest {
         Digest(hex::encode(Sha256::digest(serde_json::to_vec(config).expect("a configuration is JSON"))))
     }
 }
+
+/// The name of a release, from a catalogue that was in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ReleaseName(String);
 
 /// An app that has a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

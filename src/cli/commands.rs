@@ -31,8 +31,11 @@ pub(super) struct StatsArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// The question
-    #[arg(value_parser = ["activity", "events", "places", "places.geojson"])]
+    #[arg(value_parser = ["activity", "events", "places", "places.geojson", "release"])]
     what: String,
+    /// Of release: its name
+    #[arg(value_name = "NAME", required_if_eq("what", "release"))]
+    name: Option<String>,
     /// The app; not needed where there is one
     #[arg(long)]
     app: Option<String>,
@@ -42,7 +45,7 @@ pub(super) struct StatsArgs {
     /// Of activity: day, week or month
     #[arg(long)]
     interval: Option<String>,
-    /// Of activity: none, platform, version or platform,version
+    /// Of activity: none, platform, version or platform,version. Of release: its dimensions with commas, or none
     #[arg(long)]
     breakdown: Option<String>,
     /// Of places: 3, 4 or 5 characters of a cell
@@ -53,10 +56,10 @@ pub(super) struct StatsArgs {
 #[derive(Debug, Args)]
 pub(super) struct PlainArgs {
     #[command(flatten)]
-    config: ConfigArgs,
+    pub(super) config: ConfigArgs,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) fn seal(args: &SealArgs) -> Result<ExitCode> {
@@ -80,8 +83,8 @@ fn show(summary: &Summary) {
         vec![["app", "release", "published", "suppressed", "epsilon"].map(String::from).into()];
     for app in &summary.apps {
         for (release, published, suppressed, epsilon) in &app.releases {
-            let cells =
-                [&app.app, release, &published.to_string(), &suppressed.to_string(), &format!("{epsilon:.2}")];
+            let epsilon = epsilon.map_or_else(|| "off".to_owned(), |epsilon| format!("{epsilon:.2}"));
+            let cells = [&app.app, release, &published.to_string(), &suppressed.to_string(), &epsilon];
             rows.push(cells.map(Clone::clone).into());
         }
     }
@@ -90,6 +93,7 @@ fn show(summary: &Summary) {
 
 pub(super) fn stats(args: &StatsArgs) -> Result<ExitCode> {
     let parameters = [
+        ("name", &args.name),
         ("app", &args.app),
         ("period", &args.period),
         ("interval", &args.interval),

@@ -4,6 +4,8 @@
 //! `keys prove` shows no destruction.
 
 mod audit;
+mod budget;
+mod catalogue;
 mod commands;
 mod demo;
 mod init;
@@ -57,9 +59,22 @@ enum Command {
         after_help = "Example:\n  tuman seal --day 2026-11-22\nWithout this, `tuman serve` seals each day when its grace has ended."
     )]
     Seal(commands::SealArgs),
+    /// Check, list and complete catalogues: what each app declares
+    #[command(
+        after_help = "Examples:\n  tuman catalogue check\n  tuman catalogue check catalogue/kz.example.shop.toml\n  tuman catalogue suggest --app kz.example.shop\nExit code 2 where a catalogue is wrong."
+    )]
+    Catalogue {
+        #[command(subcommand)]
+        command: catalogue::CatalogueCommand,
+    },
+    /// Show what releases cost: epsilon, noise, margins, the sum of a day and of a month
+    #[command(
+        after_help = "Example:\n  tuman budget --app kz.example.shop\nNeeds no running collector. A catalogue whose releases spend more than its daily epsilon is refused: `tuman catalogue check` says by how much."
+    )]
+    Budget(budget::BudgetArgs),
     /// Ask a question on releases
     #[command(
-        after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson"
+        after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson\n  tuman stats release event_totals --period yesterday"
     )]
     Stats(commands::StatsArgs),
     /// List day keys, share them among collectors, prove that a day's key is gone
@@ -124,6 +139,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Seal(args) => commands::seal(&args),
+        Command::Catalogue { command } => catalogue::run(&command),
+        Command::Budget(args) => budget::run(&args),
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Audit { command } => audit::run(&command),

@@ -19,6 +19,7 @@ pub fn public(routes: &mut ServiceConfig) {
         .service(only("/v1/stats/events", "GET").route(web::get().to(stats::events)))
         .service(only("/v1/stats/places", "GET").route(web::get().to(stats::places)))
         .service(only("/v1/stats/places.geojson", "GET").route(web::get().to(stats::places_geojson)))
+        .service(only("/v1/stats/releases/{name}", "GET").route(web::get().to(stats::release)))
         // Operators
         .service(only("/v1/ledger", "GET").route(web::get().to(ledger::ledger)))
         // People

@@ -1,7 +1,7 @@
 //! `GET /v1/stats/...`: questions of analysts.
 
 use actix_web::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL};
-use actix_web::web::{Data, Query};
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::error::{Code, Problem};
 use crate::access::Role;
 use crate::app::App;
 use crate::audit::{Event, Exported, Recipient, TokenName};
-use crate::stats::{self, ActivityQuery, Asked, EventsQuery, PlacesQuery, geojson};
+use crate::stats::{self, ActivityQuery, Asked, EventsQuery, PlacesQuery, ReleaseQuery, geojson};
 use crate::store::{Store, StoreError};
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -65,6 +65,18 @@ async fn record(app: &Data<App>, event: Event) -> Result<(), Problem> {
     let (audit, now_ms) = (app.sealer.audit.clone(), app.clock.now_ms());
     let recorded = actix_web::web::block(move || audit.record(now_ms, &event)).await;
     Ok(recorded.map_err(|_| Problem::from(Code::ShuttingDown))??)
+}
+
+/// `GET /v1/stats/releases/{name}`.
+pub(super) async fn release(
+    request: HttpRequest,
+    name: Path<String>,
+    pairs: Pairs,
+    app: Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let query = asked(&request, &app, |asked| ReleaseQuery::parse(&name, &pairs, asked))?;
+    let buckets = app.buckets(&query.scope.app);
+    json(answer(&app, move |store| stats::release(store, &query, &buckets)).await?)
 }
 
 /// Checks the token, then the question.

@@ -101,6 +101,8 @@ pub enum Cause {
     NotLoaded,
     /// No noise could be drawn.
     NoNoise,
+    /// The releases of an app spend more than a day has.
+    OverBudget,
     /// The work panicked; that has a line of its own.
     Panicked,
     /// The process stops.
@@ -109,7 +111,7 @@ pub enum Cause {
 
 impl Cause {
     /// All words.
-    pub const ALL: [Cause; 33] = [
+    pub const ALL: [Cause; 34] = [
         Cause::NotFound,
         Cause::PermissionDenied,
         Cause::NoSpace,
@@ -141,6 +143,7 @@ impl Cause {
         Cause::SegmentUnknown,
         Cause::NotLoaded,
         Cause::NoNoise,
+        Cause::OverBudget,
         Cause::Panicked,
         Cause::Stopping,
     ];
@@ -180,6 +183,7 @@ impl Cause {
             Cause::SegmentUnknown => "segment_unknown",
             Cause::NotLoaded => "not_loaded",
             Cause::NoNoise => "no_noise",
+            Cause::OverBudget => "over_budget",
             Cause::Panicked => "panicked",
             Cause::Stopping => "stopping",
         }
@@ -288,6 +292,7 @@ impl From<&SealError> for Fault {
             SealError::Audit(error) => error.into(),
             SealError::Key(error) => error.into(),
             SealError::Load(error) => error.into(),
+            SealError::OverBudget { .. } => Cause::OverBudget.into(),
             SealError::Noise(_) => Cause::NoNoise.into(),
             SealError::Journal(error) => error.into(),
             SealError::Randomness => Cause::NoRandomness.into(),

@@ -8,13 +8,14 @@ use std::hash::Hash;
 
 use serde::Deserialize;
 use tuman_privacy::code::{Sort, code};
-use tuman_privacy::device::PLATFORMS;
 use tuman_privacy::event::{Flags, INSTALL_WEEK_OLDER};
 use tuman_privacy::time::Day;
 
 use super::SealError;
-use super::release::{Histogram, Release, Sealed, defaults};
-use crate::catalogue::Catalogue;
+use super::domain::{Axis, Public, choices};
+use super::histogram::{Counted, Histogram, Sealed};
+use super::places::Places;
+use super::release::{Counts, Dimension, Measure, Release, Sums};
 use crate::clock::date_of;
 use crate::store::{Statement, Store};
 
@@ -22,68 +23,128 @@ use crate::store::{Statement, Store};
 pub(super) struct Count<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) day: Day,
-    pub(super) catalogue: &'a Catalogue,
+    /// The app's code in open rows.
+    pub(super) app: u32,
+    pub(super) public: Public<'a>,
     pub(super) salt: (u64, u64),
 }
 
 /// The classes of first use, disjoint: a device is in one of them.
-const FIRST_USES: [&str; 5] = ["ever", "week_and_month", "month", "week", "again"];
+pub(super) const FIRST_USES: [&str; 5] = ["ever", "week_and_month", "month", "week", "again"];
 
 /// Weeks since the install that retention tells apart.
-const WEEKS: u8 = 13;
+pub(super) const WEEKS: u8 = 13;
+
+/// The names of the places in the counting statement that an axis is bound to: code list, column, kind, `other`.
+const SLOTS: [[&str; 4]; 4] = [
+    ["codes_a", "column_a", "property_a", "other_a"],
+    ["codes_b", "column_b", "property_b", "other_b"],
+    ["codes_c", "column_c", "property_c", "other_c"],
+    ["codes_d", "column_d", "property_d", "other_d"],
+];
+
+/// A row of the counting statement.
+#[derive(Deserialize)]
+struct Row {
+    a: u32,
+    b: u32,
+    c: u32,
+    d: u32,
+    first: u16,
+    n: i64,
+    devices: i64,
+}
 
 impl Count<'_> {
+    /// Seals releases, in their order. Coarser places come before finer ones, which depend on them.
+    pub(super) fn releases(&self, releases: &[Release]) -> Result<Vec<Sealed>, SealError> {
+        let mut places = Places::default();
+        let mut order: Vec<usize> = (0..releases.len()).collect();
+        order.sort_by_key(|at| match releases[*at].measure {
+            Measure::Places(characters) => characters,
+            _ => 0,
+        });
+        let mut sealed: Vec<Option<Sealed>> = vec![None; releases.len()];
+        for at in order {
+            sealed[at] = Some(self.release(&releases[at], &mut places)?);
+        }
+        Ok(sealed.into_iter().flatten().collect())
+    }
+
+    fn release(&self, release: &Release, places: &mut Places) -> Result<Sealed, SealError> {
+        match &release.measure {
+            Measure::Over { counts, by, sums } => self.over(release, *counts, by, *sums),
+            Measure::Places(characters) => places.level(self, release, *characters),
+            Measure::Region => places.region(self, release),
+            Measure::FirstUse | Measure::Cohorts | Measure::Retention => self.flags(release),
+            Measure::Funnel(steps) => self.funnel(release, steps),
+        }
+    }
+
     pub(super) fn statement(&self, text: &'static str) -> Statement {
         Statement::new(text)
             .bind("day", date_of(self.day))
-            .bind("app", self.catalogue.allow_list.app_code())
+            .bind("app", self.app)
             .bind("salt_a", self.salt.0)
             .bind("salt_b", self.salt.1)
     }
 
-    /// Active devices by platform and version.
-    pub(super) fn activity(&self) -> Result<Sealed, SealError> {
-        #[derive(Deserialize)]
-        struct Row {
-            platform: u8,
-            version: u32,
-            devices: i64,
+    /// Devices or events over dimensions.
+    fn over(&self, release: &Release, counts: Counts, by: &[Dimension], sums: Sums) -> Result<Sealed, SealError> {
+        let axes: Vec<Axis> = by.iter().map(|dimension| self.public.axis(dimension)).collect();
+        let first = by.iter().position(|dimension| *dimension == Dimension::FirstUse);
+        let columns: Vec<usize> = (0..axes.len()).filter(|at| Some(*at) != first).collect();
+        let event = axes.iter().map(|axis| axis.event).max().unwrap_or(0);
+        let mut statement = self
+            .statement(include_str!("sql/counted.sql"))
+            .bind("bound", release.bound)
+            .bind("event", event)
+            .bind("devices", u8::from(counts == Counts::Devices))
+            .bind("with_first", u8::from(first.is_some()));
+        let none = Axis::none();
+        for (slot, names) in SLOTS.into_iter().enumerate() {
+            let axis = columns.get(slot).map_or(&none, |at| &axes[*at]);
+            statement = statement
+                .bind(names[0], axis.codes.as_slice())
+                .bind(names[1], axis.column)
+                .bind(names[2], u8::from(axis.is_property))
+                .bind(names[3], u8::from(axis.has_other()));
         }
-        let rows: Vec<Row> = self.store.rows(&self.statement(include_str!("sql/activity.sql")))?;
-        let platform = |number: u8| {
-            let name = PLATFORMS.get(usize::from(number)).copied().unwrap_or("other");
-            self.catalogue.platforms.iter().find(|declared| *declared == name).map_or("other", String::as_str)
-        };
-        let versions: HashMap<u32, &str> = self
-            .catalogue
-            .declaration
-            .versions
-            .iter()
-            .map(|version| (code(Sort::Version, version), version.as_str()))
-            .collect();
-        let mut domain = Vec::new();
-        for platform in self.catalogue.platforms.iter().map(String::as_str).chain(["other"]) {
-            for version in self.catalogue.declaration.versions.iter().map(String::as_str).chain(["other"]) {
-                domain.push((platform, version));
+        let rows: Vec<Row> = self.store.rows(&statement)?;
+        let mut domain: Vec<Vec<usize>> = vec![Vec::new()];
+        for axis in &axes {
+            let longer = |key: &Vec<usize>, at: usize| key.iter().copied().chain([at]).collect();
+            domain = domain.iter().flat_map(|key| (0..axis.labels.len()).map(move |at| longer(key, at))).collect();
+        }
+        let counted = rows.iter().filter_map(|row| {
+            let mut key = vec![0; axes.len()];
+            for (at, found) in columns.iter().zip([row.a, row.b, row.c, row.d]) {
+                key[*at] = axes[*at].index(found)?;
             }
-        }
-        let counted = rows
-            .iter()
-            .map(|row| ((platform(row.platform), *versions.get(&row.version).unwrap_or(&"other")), row.devices));
-        let histogram = over(defaults::ACTIVE_DEVICES, domain, counted);
-        Ok(histogram.seal(|(platform, version)| {
-            let (platform, version) = ((*platform).to_owned(), (*version).to_owned());
-            vec![
-                ("", vec![]),
-                ("platform", vec![platform.clone()]),
-                ("version", vec![version.clone()]),
-                ("platform,version", vec![platform, version]),
-            ]
+            if let Some(first) = first {
+                key[first] = FIRST_USES.iter().position(|class| *class == first_use_class(row.first))?;
+            }
+            Some((key, Counted { value: row.n, devices: row.devices }))
+        });
+        // Without noise there are the cells and the total alone.
+        let is_published =
+            |chosen: &Vec<usize>| release.epsilon.is_some() || chosen.is_empty() || chosen.len() == axes.len();
+        let breakdowns: Vec<(String, Vec<usize>)> = choices(axes.len(), sums)
+            .into_iter()
+            .filter(is_published)
+            .map(|chosen| (chosen.iter().map(|at| by[*at].name()).collect::<Vec<_>>().join(","), chosen))
+            .collect();
+        let histogram = over(release, domain, counted);
+        Ok(histogram.seal(|key| {
+            let share = |(name, chosen): &(String, Vec<usize>)| {
+                (name.clone(), chosen.iter().map(|at| axes[*at].labels[key[*at]].clone()).collect())
+            };
+            breakdowns.iter().map(share).collect()
         })?)
     }
 
     /// First use, cohorts and retention, from the flags that apps send.
-    pub(super) fn first_use(&self) -> Result<[Sealed; 3], SealError> {
+    fn flags(&self, release: &Release) -> Result<Sealed, SealError> {
         #[derive(Deserialize)]
         struct Row {
             flags: u16,
@@ -91,73 +152,63 @@ impl Count<'_> {
             devices: i64,
         }
         let rows: Vec<Row> = self.store.rows(&self.statement(include_str!("sql/first_use.sql")))?;
-        let first_use = over(
-            defaults::FIRST_USE,
-            FIRST_USES.to_vec(),
-            rows.iter().map(|row| (first_use_class(row.flags), row.devices)),
-        );
-        let cohorts = over(
-            defaults::COHORTS,
-            vec![Some("1"), Some("7"), Some("30"), None],
-            rows.iter().map(|row| (cohort(row.flags), row.devices)),
-        );
-        let weeks: Vec<Option<u8>> = (0..WEEKS).map(Some).chain([None]).collect();
-        let retention = over(
-            defaults::RETENTION,
-            weeks,
-            rows.iter()
-                .filter(|row| row.flags & (Flags::FIRST_THIS_WEEK | Flags::FIRST_EVER) != 0)
-                .map(|row| (Some(row.age).filter(|age| *age < WEEKS.min(INSTALL_WEEK_OLDER)), row.devices)),
-        );
-        Ok([
-            first_use.seal(|class| {
-                first_use_measures(class).iter().map(|measure| ("first", vec![(*measure).to_owned()])).collect()
-            })?,
-            cohorts.seal(|cohort| cohort.iter().map(|day| ("day", vec![(*day).to_owned()])).collect())?,
-            retention.seal(|week| week.iter().map(|week| ("week", vec![week.to_string()])).collect())?,
-        ])
+        let named = |breakdown: &str, label: &str| vec![(breakdown.to_owned(), vec![label.to_owned()])];
+        Ok(match release.measure {
+            Measure::FirstUse => {
+                let counted = rows.iter().map(|row| (first_use_class(row.flags), Counted::devices(row.devices)));
+                over(release, FIRST_USES.to_vec(), counted).seal(|class| {
+                    first_use_measures(class).iter().flat_map(|measure| named("first", measure)).collect()
+                })
+            }
+            Measure::Cohorts => {
+                let domain = vec![Some("1"), Some("7"), Some("30"), None];
+                let counted = rows.iter().map(|row| (cohort(row.flags), Counted::devices(row.devices)));
+                over(release, domain, counted).seal(|day| day.map(|day| named("day", day)).unwrap_or_default())
+            }
+            _ => {
+                let domain = (0..WEEKS).map(Some).chain([None]).collect();
+                let is_first = |row: &&Row| row.flags & (Flags::FIRST_THIS_WEEK | Flags::FIRST_EVER) != 0;
+                let week = |age: u8| Some(age).filter(|age| *age < WEEKS.min(INSTALL_WEEK_OLDER));
+                let counted = rows.iter().filter(is_first).map(|row| (week(row.age), Counted::devices(row.devices)));
+                over(release, domain, counted)
+                    .seal(|week| week.map(|week| named("week", &week.to_string())).unwrap_or_default())
+            }
+        }?)
     }
 
-    /// Devices and events by event name.
-    pub(super) fn events(&self) -> Result<[Sealed; 2], SealError> {
+    /// Devices by the steps that they reach: each is counted at its furthest, and published at every one before.
+    fn funnel(&self, release: &Release, steps: &[String]) -> Result<Sealed, SealError> {
         #[derive(Deserialize)]
         struct Row {
-            event: u32,
-            n: i64,
+            reached: usize,
+            devices: i64,
         }
-        let names: Vec<(u32, &str)> = self
-            .catalogue
-            .declaration
-            .events
-            .iter()
-            .map(|event| (code(Sort::Event, &event.name), event.name.as_str()))
-            .collect();
-        let seal = |release: Release, text: &'static str| -> Result<Sealed, SealError> {
-            let statement = self.statement(text).bind("bound", release.bound);
-            let rows: Vec<Row> = self.store.rows(&statement)?;
-            let domain = names.iter().map(|(code, _)| *code).collect();
-            let histogram = over(release, domain, rows.iter().map(|row| (row.event, row.n)));
-            let name = |code: &u32| names.iter().find(|(known, _)| known == code).map_or("", |(_, name)| name);
-            Ok(histogram.seal(|code| vec![("event", vec![name(code).to_owned()])])?)
-        };
-        Ok([
-            seal(defaults::EVENT_DEVICES, include_str!("sql/event_devices.sql"))?,
-            seal(defaults::EVENT_TOTALS, include_str!("sql/event_totals.sql"))?,
-        ])
+        let codes: Vec<u32> = steps.iter().map(|step| code(Sort::Event, step)).collect();
+        let statement = self.statement(include_str!("sql/funnel.sql")).bind("steps", codes.as_slice());
+        let rows: Vec<Row> = self.store.rows(&statement)?;
+        let counted = rows.iter().map(|row| (row.reached, Counted::devices(row.devices)));
+        Ok(over(release, (1..=steps.len()).collect(), counted)
+            .seal(|reached| (0..*reached).map(|at| ("step".to_owned(), vec![step(at, &steps[at])])).collect())?)
     }
+}
+
+/// What a step is called in a release: its number, so that steps sort in their order, and its event.
+fn step(at: usize, event: &str) -> String {
+    format!("{:02} {event}", at + 1)
 }
 
 /// The histogram of counts over a domain; what lies outside it is not counted.
 pub(super) fn over<K: Clone + Eq + Hash>(
-    release: Release,
+    release: &Release,
     domain: Vec<K>,
-    counted: impl IntoIterator<Item = (K, i64)>,
-) -> Histogram<K> {
-    let mut cells: Vec<(K, i64)> = domain.into_iter().map(|key| (key, 0)).collect();
+    counted: impl IntoIterator<Item = (K, Counted)>,
+) -> Histogram<'_, K> {
+    let mut cells: Vec<(K, Counted)> = domain.into_iter().map(|key| (key, Counted::default())).collect();
     let index: HashMap<K, usize> = cells.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
-    for (key, n) in counted {
+    for (key, counted) in counted {
         if let Some(at) = index.get(&key) {
-            cells[*at].1 += n;
+            cells[*at].1.value += counted.value;
+            cells[*at].1.devices += counted.devices;
         }
     }
     Histogram { release, cells }

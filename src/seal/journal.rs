@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tuman_privacy::time::Day;
 
-use super::release::Sealed;
+use super::histogram::Sealed;
 use crate::clock::{date_of, day_of};
 
 /// A sealed day that may not be published yet.

@@ -13,6 +13,9 @@
 //! readable. Afterwards no row, token, key or exact count of the day is on disk.
 
 mod count;
+pub mod domain;
+pub mod exact;
+pub mod histogram;
 pub mod journal;
 pub mod noise;
 mod places;
@@ -28,6 +31,7 @@ use tuman_privacy::place::Region;
 use tuman_privacy::time::Day;
 
 use crate::audit::{Audit, AuditError, DaySealed, Event};
+use crate::catalogue::Catalogue;
 use crate::clock::{Clock, Zone, date_of, day_of, timestamp};
 use crate::ingest::Ingest;
 use crate::keys::{KeyError, Keyring, chronicle};
@@ -37,8 +41,9 @@ use crate::metrics::Metric;
 use crate::rowbinary::RowBinary;
 use crate::store::{Statement, Store, StoreError, Table};
 use count::Count;
+use histogram::Sealed;
 use journal::{Journal, Journals};
-use release::Sealed;
+use release::{MOST_DAILY_EPSILON, spent};
 
 /// How long a seal waits until what was accepted is in the store.
 const DRAIN_LIMIT: Duration = Duration::from_secs(300);
@@ -61,6 +66,16 @@ pub enum SealError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The releases of an app spend more than its catalogue allows a day.
+    #[error("the releases of {app} spend an epsilon of {spent:.2}; a day has {daily:.2}")]
+    OverBudget {
+        /// The app.
+        app: String,
+        /// What they spend together.
+        spent: f64,
+        /// What a day has.
+        daily: f64,
+    },
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -97,8 +112,8 @@ pub struct Summary {
 pub struct AppSummary {
     /// The app.
     pub app: String,
-    /// Name, values published, values suppressed, epsilon.
-    pub releases: Vec<(String, u64, u64, f64)>,
+    /// Name, values published, values suppressed, epsilon; none where there is no noise.
+    pub releases: Vec<(String, u64, u64, Option<f64>)>,
 }
 
 /// Seals days.
@@ -263,8 +278,7 @@ impl Sealer {
             let salt = ((salt >> 64) as u64, salt as u64);
             let mut apps = Vec::new();
             for catalogue in sealer.ingest.catalogues().all() {
-                let count = Count { store: &*sealer.store, day, catalogue: &catalogue, salt };
-                apps.push((catalogue.declaration.app.clone(), sealer.releases(&count)?));
+                apps.push((catalogue.declaration.app.clone(), sealer.releases(&catalogue, day, salt)?));
             }
             let journal = Journal { day: date_of(day), sealed_at: timestamp(sealer.clock.now_ms()), apps };
             sealer.journals.write(day, &journal)?;
@@ -273,12 +287,15 @@ impl Sealer {
         .await
     }
 
-    fn releases(&self, count: &Count<'_>) -> Result<Vec<Sealed>, SealError> {
-        let mut releases = vec![count.activity()?];
-        releases.extend(count.first_use()?);
-        releases.extend(places::places(count, &self.region)?);
-        releases.extend(count.events()?);
-        Ok(releases)
+    fn releases(&self, catalogue: &Catalogue, day: Day, salt: (u64, u64)) -> Result<Vec<Sealed>, SealError> {
+        let (spent, daily) = (spent(&catalogue.releases), catalogue.daily_epsilon.min(MOST_DAILY_EPSILON));
+        // Checked when the catalogue is read; here, once more, before anything is counted.
+        if spent > daily + 1e-9 {
+            return Err(SealError::OverBudget { app: catalogue.declaration.app.clone(), spent, daily });
+        }
+        let app = catalogue.allow_list.app_code();
+        let count = Count { store: &*self.store, day, app, public: catalogue.public(&self.region), salt };
+        count.releases(&catalogue.releases)
     }
 
     /// Steps 4 to 7.
@@ -292,7 +309,7 @@ impl Sealer {
         // Its creation stands before its destruction.
         chronicle::enter(&self.keyring, &self.audit, &*self.store, now_ms)?;
         let key = self.keyring.records().into_iter().find(|record| record.day == journal.day);
-        self.audit.record(now_ms, &Event::DaySealed(DaySealed::with(journal.day, key.as_ref())))?;
+        self.audit.record(now_ms, &Event::DaySealed(DaySealed::with(journal, key.as_ref())))?;
         self.journals.remove(day)?;
         Ok(())
     }
@@ -339,8 +356,8 @@ fn seal_rows(day: Day, journal: &Journal) -> RowBinary {
         for sealed in releases {
             let suppressed = serde_json::to_string(&sealed.suppressed).unwrap_or_default();
             rows.date(day).string(app).string(&sealed.release).strings(&sealed.dims).u32(sealed.bound);
-            rows.f64(sealed.epsilon).f64(sealed.scale).i64(sealed.threshold.unwrap_or(i64::MIN));
-            rows.string("discrete_laplace").u64(sealed.domain).u64(sealed.published.len() as u64);
+            rows.f64(sealed.epsilon.unwrap_or(0.0)).f64(sealed.scale).i64(sealed.threshold.unwrap_or(i64::MIN));
+            rows.string(&sealed.mechanism).u64(sealed.domain).u64(sealed.published.len() as u64);
             rows.string(&suppressed).u32(sealed_at);
         }
     }

@@ -7,42 +7,72 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use tuman_privacy::place::{Cell, Region};
+use tuman_privacy::place::{COARSEST, Cell};
 
 use super::SealError;
 use super::count::{Count, over};
-use super::release::{Release, Sealed, defaults};
+use super::histogram::{Counted, Sealed};
+use super::release::Release;
 
-/// The four place releases of a day, finest first.
-pub(super) fn places(count: &Count<'_>, region: &Region) -> Result<Vec<Sealed>, SealError> {
-    #[derive(Deserialize)]
-    struct Row {
-        cell: String,
-        devices: i64,
+/// The places of a seal, as far as they are counted and published.
+#[derive(Default)]
+pub(super) struct Places {
+    /// Devices by their most frequent cell, once it is counted.
+    devices: Option<HashMap<String, i64>>,
+    /// The published cells, by their number of characters.
+    published: HashMap<usize, Vec<Cell>>,
+}
+
+impl Places {
+    /// Devices in the region.
+    pub(super) fn region(&mut self, count: &Count<'_>, release: &Release) -> Result<Sealed, SealError> {
+        let cells = self.devices(count)?;
+        let inside: i64 = cells.iter().filter(|(cell, _)| *cell != Cell::ABROAD.as_str()).map(|(_, n)| n).sum();
+        let whole = over(release, vec![()], [((), Counted::devices(inside))]);
+        Ok(whole.seal(|()| vec![(String::new(), vec![])])?)
     }
-    let rows: Vec<Row> = count.store.rows(&count.statement(include_str!("sql/places.sql")))?;
-    let cells: HashMap<String, i64> = rows.into_iter().map(|row| (row.cell, row.devices)).collect();
 
-    let inside: i64 = cells.iter().filter(|(cell, _)| *cell != Cell::ABROAD.as_str()).map(|(_, n)| n).sum();
-    let whole = over(defaults::REGION, vec![()], [((), inside)]).seal(|()| vec![("", vec![])])?;
+    /// Devices by cells of so many characters: all coarsest ones, or those below the published ones of one less.
+    pub(super) fn level(
+        &mut self,
+        count: &Count<'_>,
+        release: &Release,
+        characters: u8,
+    ) -> Result<Sealed, SealError> {
+        let length = usize::from(characters);
+        let region = count.public.region;
+        let domain: Vec<Cell> = if length == COARSEST {
+            region.coarsest_cells()
+        } else {
+            let parents = self.published.get(&(length - 1)).map(Vec::as_slice).unwrap_or_default();
+            parents.iter().flat_map(|parent| region.children(*parent)).collect()
+        };
+        // A cell counts for the prefix of this length; one that is shorter (a sensitive place) for its ancestors only.
+        let cells = self.devices(count)?;
+        let counted = cells
+            .iter()
+            .filter_map(|(cell, n)| Some((Cell::from_geohash(cell.get(..length)?)?, Counted::devices(*n))));
+        let inside = counted.filter(|(cell, _)| *cell != Cell::ABROAD);
+        let sealed =
+            over(release, domain, inside).seal(|cell| vec![("cell".to_owned(), vec![cell.as_str().to_owned()])])?;
+        // Finer cells hang on the default release of their parents, and on no other one that the catalogue declares.
+        if release.name == format!("places_{characters}") {
+            let published = sealed.published.iter().filter_map(|value| Cell::from_geohash(value.dims.first()?));
+            self.published.insert(length, published.collect());
+        }
+        Ok(sealed)
+    }
 
-    let coarsest = level(defaults::PLACES_3, region.coarsest_cells(), &cells)?;
-    let middle = level(defaults::PLACES_4, children(region, &coarsest), &cells)?;
-    let finest = level(defaults::PLACES_5, children(region, &middle), &cells)?;
-    Ok(vec![finest, middle, coarsest, whole])
-}
-
-fn level(release: Release, domain: Vec<Cell>, cells: &HashMap<String, i64>) -> Result<Sealed, SealError> {
-    let Some(length) = domain.first().map(|cell| cell.as_str().len()) else {
-        return Ok(over(release, Vec::<Cell>::new(), []).seal(|_| Vec::new())?);
-    };
-    // A cell counts for the prefix of this length; one that is shorter (a sensitive place) for its ancestors only.
-    let counted = cells.iter().filter_map(|(cell, n)| Some((Cell::from_geohash(cell.get(..length)?)?, *n)));
-    let inside = counted.filter(|(cell, _)| *cell != Cell::ABROAD);
-    Ok(over(release, domain, inside).seal(|cell| vec![("cell", vec![cell.as_str().to_owned()])])?)
-}
-
-fn children(region: &Region, parents: &Sealed) -> Vec<Cell> {
-    let published = parents.published.iter().filter_map(|value| Cell::from_geohash(value.dims.first()?));
-    published.flat_map(|parent| region.children(parent)).collect()
+    fn devices(&mut self, count: &Count<'_>) -> Result<&HashMap<String, i64>, SealError> {
+        #[derive(Deserialize)]
+        struct Row {
+            cell: String,
+            devices: i64,
+        }
+        if self.devices.is_none() {
+            let rows: Vec<Row> = count.store.rows(&count.statement(include_str!("sql/places.sql")))?;
+            self.devices = Some(rows.into_iter().map(|row| (row.cell, row.devices)).collect());
+        }
+        Ok(self.devices.get_or_insert_default())
+    }
 }

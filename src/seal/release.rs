@@ -1,56 +1,224 @@
-//! A release: what is counted, how it is bounded, how much budget it takes, and how it is published.
+//! A release: what is counted, how it is bounded, how much budget it takes, and when it is published.
+//!
+//! Ten are there by default; a catalogue changes them, leaves some out, and declares others ([`crate::catalogue`]).
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use super::noise::{Noise, NoiseError, margin};
+use super::domain::Public;
+use super::noise::{Noise, margin};
+
+/// Most cells of a release's public domain, places apart: each gets a draw of noise.
+pub const MOST_CELLS: usize = 20_000;
+/// The daily epsilon of a catalogue that names none.
+pub const DAILY_EPSILON: f64 = 2.0;
+/// Most that a catalogue may set as its daily epsilon.
+pub const MOST_DAILY_EPSILON: f64 = 4.0;
+/// The lowest threshold of a declared release, and of any release without noise.
+pub const LEAST_THRESHOLD: i64 = 10;
 
 /// The parameters of a release.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Release {
     /// Its name.
-    pub name: &'static str,
-    /// What its values are told apart by.
-    pub dims: &'static [&'static str],
+    pub name: Cow<'static, str>,
+    /// What is counted.
+    pub measure: Measure,
     /// How much one device adds to all its values together, at most.
     pub bound: u32,
-    /// Its privacy budget.
-    pub epsilon: f64,
+    /// Its privacy budget; none where values are published without noise.
+    pub epsilon: Option<f64>,
     /// Values below this are not published. `i64::MIN` publishes all.
     pub threshold: i64,
 }
 
+/// What a release counts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Measure {
+    /// Devices or events, over all combinations of the values of some dimensions.
+    Over {
+        /// Which of the two.
+        counts: Counts,
+        /// The dimensions, at most four.
+        by: Cow<'static, [Dimension]>,
+        /// Which sums are published beside the cells.
+        sums: Sums,
+    },
+    /// Devices by their most frequent cell of so many characters, below published cells of one less.
+    Places(u8),
+    /// Devices in the region.
+    Region,
+    /// Devices by first use: of the day, of the week, of the month, ever.
+    FirstUse,
+    /// Devices one, seven and thirty days after their install.
+    Cohorts,
+    /// Devices on their first day of the week, by weeks since their install.
+    Retention,
+    /// Devices that reach each of these events, in this order, within the day.
+    Funnel(Vec<String>),
+}
+
+/// Devices or events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// Devices, each in at most `bound` cells.
+    Devices,
+    /// Events, at most `bound` of each device.
+    Events,
+}
+
+/// Which sums of noisy cells are published beside the cells. They cost no budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sums {
+    /// None: the cells count a device more than once.
+    None,
+    /// By every choice of the dimensions, and the total.
+    All,
+}
+
+/// A dimension whose values are public.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dimension {
+    /// The platforms that the catalogue declares, and `other`.
+    Platform,
+    /// The versions that the catalogue declares, and `other`.
+    Version,
+    /// The languages of the registry.
+    Language,
+    /// The device classes of the registry.
+    Class,
+    /// The events that the catalogue declares.
+    Event,
+    /// The local hour, `00` to `23`.
+    Hour,
+    /// The classes of first use, disjoint.
+    FirstUse,
+    /// The values of a property that the catalogue declares; other events are not counted.
+    Property {
+        /// Its event.
+        event: String,
+        /// Its key.
+        key: String,
+    },
+}
+
+impl Dimension {
+    /// Its name in releases.
+    #[must_use]
+    pub fn name(&self) -> Cow<'static, str> {
+        match self {
+            Dimension::Platform => "platform".into(),
+            Dimension::Version => "version".into(),
+            Dimension::Language => "language".into(),
+            Dimension::Class => "class".into(),
+            Dimension::Event => "event".into(),
+            Dimension::Hour => "hour".into(),
+            Dimension::FirstUse => "first_use".into(),
+            Dimension::Property { event, key } => format!("{event}.{key}").into(),
+        }
+    }
+}
+
+/// A breakdown of a release: which of its dimensions are told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breakdown {
+    /// Their names, separated by commas; empty for the total.
+    pub name: String,
+    /// How many values it has.
+    pub values: usize,
+    /// How many draws of noise a value holds, at most.
+    pub draws: u32,
+}
+
+impl Release {
+    /// The names of its dimensions.
+    #[must_use]
+    pub fn dims(&self) -> Vec<String> {
+        match &self.measure {
+            Measure::Over { by, .. } => by.iter().map(|dimension| dimension.name().into_owned()).collect(),
+            Measure::Places(_) => vec!["cell".into()],
+            Measure::Region => vec![],
+            Measure::FirstUse => vec!["first".into()],
+            Measure::Cohorts => vec!["day".into()],
+            Measure::Retention => vec!["week".into()],
+            Measure::Funnel(_) => vec!["step".into()],
+        }
+    }
+
+    /// The scale of its noise; none where there is no noise.
+    #[must_use]
+    pub fn scale(&self) -> Option<f64> {
+        self.epsilon.map(|epsilon| Noise::new(self.bound, epsilon).scale())
+    }
+
+    /// What its values are told apart by, the finest last. For places, of the whole region: finer cells than three
+    /// characters are drawn below published ones only.
+    #[must_use]
+    pub fn breakdowns(&self, public: &Public<'_>) -> Vec<Breakdown> {
+        let one = |values: usize, draws: u32| Breakdown { name: self.dims().join(","), values, draws };
+        match &self.measure {
+            Measure::Over { by, sums, .. } => public.breakdowns(by, *sums, self.epsilon.is_some()),
+            Measure::Places(characters) => vec![one(public.places(*characters), 1)],
+            Measure::Region => vec![one(1, 1)],
+            Measure::FirstUse => vec![one(4, 5)],
+            Measure::Cohorts => vec![one(3, 1)],
+            Measure::Retention => vec![one(super::count::WEEKS.into(), 1)],
+            Measure::Funnel(steps) => vec![one(steps.len(), u32::try_from(steps.len()).unwrap_or(u32::MAX))],
+        }
+    }
+
+    /// The 95 % margin of a value that holds so many draws; without noise, that of rounding.
+    #[must_use]
+    pub fn margin(&self, draws: u32) -> f64 {
+        self.scale().map_or(super::exact::MARGIN, |scale| margin(&[(draws, scale)]))
+    }
+}
+
+/// What releases spend together for one device, app and day.
+#[must_use]
+pub fn spent(releases: &[Release]) -> f64 {
+    releases.iter().filter_map(|release| release.epsilon).sum()
+}
+
 /// The default releases. Their budgets add up to 2.0 for one device, app and day.
 pub mod defaults {
-    use super::Release;
+    use std::borrow::Cow;
+
+    use super::{Counts, Dimension, Measure, Release, Sums};
+
+    const BY_PLATFORM_AND_VERSION: &[Dimension] = &[Dimension::Platform, Dimension::Version];
+    const BY_EVENT: &[Dimension] = &[Dimension::Event];
+
+    const fn release(name: &'static str, measure: Measure, bound: u32, epsilon: f64, threshold: i64) -> Release {
+        Release { name: Cow::Borrowed(name), measure, bound, epsilon: Some(epsilon), threshold }
+    }
+
+    const fn over(counts: Counts, by: &'static [Dimension], sums: Sums) -> Measure {
+        Measure::Over { counts, by: Cow::Borrowed(by), sums }
+    }
 
     /// Active devices by platform and version.
     pub const ACTIVE_DEVICES: Release =
-        Release { name: "active_devices", dims: &["platform", "version"], bound: 1, epsilon: 0.25, threshold: 20 };
+        release("active_devices", over(Counts::Devices, BY_PLATFORM_AND_VERSION, Sums::All), 1, 0.25, 20);
     /// Devices by their first use: of the week, of the month, ever.
-    pub const FIRST_USE: Release =
-        Release { name: "first_use", dims: &["first"], bound: 1, epsilon: 0.15, threshold: 20 };
+    pub const FIRST_USE: Release = release("first_use", Measure::FirstUse, 1, 0.15, 20);
     /// Devices one, seven and thirty days after their install.
-    pub const COHORTS: Release = Release { name: "cohorts", dims: &["day"], bound: 1, epsilon: 0.05, threshold: 20 };
+    pub const COHORTS: Release = release("cohorts", Measure::Cohorts, 1, 0.05, 20);
     /// Devices on their first day of the week, by weeks since their install.
-    pub const RETENTION: Release =
-        Release { name: "retention", dims: &["week"], bound: 1, epsilon: 0.05, threshold: 20 };
+    pub const RETENTION: Release = release("retention", Measure::Retention, 1, 0.05, 20);
     /// Devices by their most frequent cell.
-    pub const PLACES_5: Release =
-        Release { name: "places_5", dims: &["cell"], bound: 1, epsilon: 0.5, threshold: 50 };
+    pub const PLACES_5: Release = release("places_5", Measure::Places(5), 1, 0.5, 50);
     /// The same at four characters.
-    pub const PLACES_4: Release =
-        Release { name: "places_4", dims: &["cell"], bound: 1, epsilon: 0.25, threshold: 50 };
+    pub const PLACES_4: Release = release("places_4", Measure::Places(4), 1, 0.25, 50);
     /// The same at three characters.
-    pub const PLACES_3: Release =
-        Release { name: "places_3", dims: &["cell"], bound: 1, epsilon: 0.15, threshold: 50 };
+    pub const PLACES_3: Release = release("places_3", Measure::Places(3), 1, 0.15, 50);
     /// Devices in the region.
-    pub const REGION: Release = Release { name: "region", dims: &[], bound: 1, epsilon: 0.1, threshold: i64::MIN };
+    pub const REGION: Release = release("region", Measure::Region, 1, 0.1, i64::MIN);
     /// Devices by event name.
     pub const EVENT_DEVICES: Release =
-        Release { name: "event_devices", dims: &["event"], bound: 8, epsilon: 0.3, threshold: 200 };
+        release("event_devices", over(Counts::Devices, BY_EVENT, Sums::None), 8, 0.3, 200);
     /// Events by name.
     pub const EVENT_TOTALS: Release =
-        Release { name: "event_totals", dims: &["event"], bound: 24, epsilon: 0.2, threshold: 1000 };
+        release("event_totals", over(Counts::Events, BY_EVENT, Sums::None), 24, 0.2, 1000);
 
     /// All of them.
     pub const ALL: [Release; 10] = [
@@ -67,136 +235,12 @@ pub mod defaults {
     ];
 }
 
-/// A published value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Published {
-    /// Which of the release's dimensions are told apart, separated by commas; empty for the total.
-    pub breakdown: String,
-    /// Their values.
-    pub dims: Vec<String>,
-    /// The noisy count: unbiased, and below zero where the noise says so.
-    pub value: i64,
-    /// With 95 % probability the true count lies within this distance.
-    pub margin: f64,
-}
-
-/// A sealed release of one app and day.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Sealed {
-    /// The release's name.
-    pub release: String,
-    /// Its dimensions.
-    pub dims: Vec<String>,
-    /// Bound per device.
-    pub bound: u32,
-    /// Budget spent.
-    pub epsilon: f64,
-    /// Scale of the noise.
-    pub scale: f64,
-    /// Values below are not published; none where all are.
-    pub threshold: Option<i64>,
-    /// How many values could have been published.
-    pub domain: u64,
-    /// How many were not, by breakdown.
-    pub suppressed: Vec<(String, u64)>,
-    /// Those that were.
-    pub published: Vec<Published>,
-}
-
-/// Counts over a public domain, before noise.
-pub struct Histogram<K> {
-    /// The release.
-    pub release: Release,
-    /// Every cell of the domain, with its exact count.
-    pub cells: Vec<(K, i64)>,
-}
-
-impl<K> Histogram<K> {
-    /// Adds noise to every cell, sums the noisy cells up for each breakdown and publishes what reaches the threshold.
-    ///
-    /// Sums are of noisy cells only, so that they cost no further budget. `shares` names, for a cell, the published
-    /// values that it is part of: breakdown and dimensions.
-    ///
-    /// # Errors
-    /// Where no noise could be drawn.
-    pub fn seal(self, shares: impl Fn(&K) -> Vec<(&'static str, Vec<String>)>) -> Result<Sealed, NoiseError> {
-        let noise = Noise::new(self.release.bound, self.release.epsilon);
-        let (keys, counts): (Vec<K>, Vec<i64>) = self.cells.into_iter().unzip();
-        let noisy = noise.blur(counts)?;
-        let mut sums: Vec<(&'static str, Vec<String>, i64, u32)> = Vec::new();
-        let mut index = std::collections::HashMap::new();
-        for (key, value) in keys.iter().zip(noisy) {
-            for share in shares(key) {
-                let at = *index.entry(share.clone()).or_insert_with(|| {
-                    sums.push((share.0, share.1, 0, 0));
-                    sums.len() - 1
-                });
-                sums[at].2 += value;
-                sums[at].3 += 1;
-            }
-        }
-        Ok(publish(&self.release, noise, sums))
-    }
-}
-
-fn publish(release: &Release, noise: Noise, sums: Vec<(&'static str, Vec<String>, i64, u32)>) -> Sealed {
-    let domain = sums.len() as u64;
-    let mut margins = std::collections::HashMap::new();
-    let mut suppressed: Vec<(String, u64)> = Vec::new();
-    let mut published = Vec::new();
-    for (breakdown, dims, value, draws) in sums {
-        if value < release.threshold {
-            match suppressed.iter_mut().find(|(name, _)| name == breakdown) {
-                Some((_, n)) => *n += 1,
-                None => suppressed.push((breakdown.to_owned(), 1)),
-            }
-            continue;
-        }
-        let margin = *margins.entry(draws).or_insert_with(|| margin(&[(draws, noise.scale())]));
-        published.push(Published { breakdown: breakdown.to_owned(), dims, value, margin });
-    }
-    published.sort_by(|a, b| (&a.breakdown, &a.dims).cmp(&(&b.breakdown, &b.dims)));
-    Sealed {
-        release: release.name.to_owned(),
-        dims: release.dims.iter().map(|dim| (*dim).to_owned()).collect(),
-        bound: release.bound,
-        epsilon: release.epsilon,
-        scale: noise.scale(),
-        threshold: (release.threshold != i64::MIN).then_some(release.threshold),
-        domain,
-        suppressed,
-        published,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_default_budgets_add_up() {
-        let total: f64 = defaults::ALL.iter().map(|release| release.epsilon).sum();
-        assert!((total - 2.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn what_stays_under_the_threshold_is_counted_and_not_published() {
-        let cells = vec![(("android", "1"), 1_000_000), (("android", "2"), 0), (("ios", "1"), 0)];
-        let sealed = Histogram { release: defaults::ACTIVE_DEVICES, cells }
-            .seal(|(platform, version)| {
-                vec![
-                    ("", vec![]),
-                    ("platform", vec![(*platform).to_owned()]),
-                    ("platform,version", vec![(*platform).to_owned(), (*version).to_owned()]),
-                ]
-            })
-            .unwrap();
-        assert_eq!(sealed.domain, 1 + 2 + 3);
-        assert!(sealed.published.iter().all(|value| (value.value - 1_000_000).abs() < 1_000));
-        let of = |breakdown: &str| sealed.published.iter().filter(|value| value.breakdown == breakdown).count();
-        assert_eq!((of(""), of("platform"), of("platform,version")), (1, 1, 1));
-        let total = sealed.published.iter().find(|value| value.breakdown.is_empty()).unwrap();
-        let cell = sealed.published.iter().find(|value| value.breakdown == "platform,version").unwrap();
-        assert!(total.margin > cell.margin);
+        assert!((spent(&defaults::ALL) - DAILY_EPSILON).abs() < 1e-9);
     }
 }

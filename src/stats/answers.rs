@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{Breakdown, Interval, Made, Scope};
+use super::{Breakdown, Interval, Made, Numbers, Scope};
 
 /// How fresh an answer is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,13 +26,13 @@ pub struct Parameters {
     pub name: String,
     /// How much one device adds at most.
     pub bound: u32,
-    /// The budget of a day.
-    pub epsilon: f64,
-    /// Scale of the noise.
-    pub scale: f64,
+    /// The budget of a day; none where there is no noise.
+    pub epsilon: Option<f64>,
+    /// Scale of the noise; none where there is none.
+    pub scale: Option<f64>,
     /// Values below are not published; none where all are.
     pub threshold: Option<i64>,
-    /// How noise was drawn.
+    /// How values were protected.
     pub mechanism: String,
 }
 
@@ -182,6 +182,49 @@ impl CellValue {
             "margin": round(self.total.margin, 10.0),
             "days": self.total.days,
         })
+    }
+}
+
+/// The values of any release.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReleaseAnswer {
+    pub(super) scope: Scope,
+    /// The release.
+    pub name: String,
+    /// The breakdown.
+    pub breakdown: String,
+    /// Its dimensions.
+    pub dims: Vec<String>,
+    /// Values by day: dimensions, value, margin.
+    pub days: Vec<(Date, Vec<String>, i64, f64)>,
+    /// Values summed over the period.
+    pub sums: Vec<(Vec<String>, Total)>,
+    /// What the sums say of a bucketed number.
+    pub numbers: Vec<Numbers>,
+    /// How they were made.
+    pub made: Made,
+}
+
+impl Serialize for ReleaseAnswer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let named = |values: &[String]| self.dims.iter().cloned().zip(values.iter().cloned()).collect();
+        let day = |(day, dims, value, margin): &(Date, Vec<String>, i64, f64)| {
+            let dims: BTreeMap<String, String> = named(dims);
+            json!({ "day": day, "dims": dims, "value": value, "margin": round(*margin, 10.0) })
+        };
+        let sum = |(dims, total): &(Vec<String>, Total)| {
+            let dims: BTreeMap<String, String> = named(dims);
+            json!({ "dims": dims, "value": total.value, "margin": round(total.margin, 10.0), "days": total.days })
+        };
+        let breakdown = if self.breakdown.is_empty() { "none" } else { &self.breakdown };
+        let own = json!({
+            "release": self.name,
+            "breakdown": breakdown,
+            "values": self.days.iter().map(day).collect::<Vec<_>>(),
+            "sums": self.sums.iter().map(sum).collect::<Vec<_>>(),
+            "numbers": self.numbers,
+        });
+        whole(&self.scope, &self.made, own).serialize(serializer)
     }
 }
 

@@ -6,6 +6,7 @@
 //! Does not: touch open rows, add noise, or clamp: values are unbiased and can lie below zero.
 
 mod answers;
+mod numbers;
 mod period;
 mod query;
 
@@ -16,10 +17,12 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 pub use answers::{
-    Activity, CellValue, EventValue, Events, Fresh, Parameters, Places, Point, Suppressed, Total, geojson,
+    Activity, CellValue, EventValue, Events, Fresh, Parameters, Places, Point, ReleaseAnswer, Suppressed, Total,
+    geojson,
 };
+pub use numbers::{Buckets, Numbers, Quantile};
 pub use period::Period;
-pub use query::{ActivityQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem};
+pub use query::{ActivityQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem, ReleaseQuery};
 
 use crate::store::{Statement, Store, StoreError};
 
@@ -37,6 +40,7 @@ struct Value {
 struct Seal {
     day: Date,
     release: String,
+    dims: Vec<String>,
     bound: u32,
     epsilon: f64,
     scale: f64,
@@ -151,6 +155,38 @@ pub fn places(store: &dyn Store, query: &PlacesQuery) -> Result<Places, StoreErr
     Ok(Places { scope: query.scope.clone(), precision: query.precision, cells, region, made })
 }
 
+/// Answers the question for any release, day by day and summed over the period. `buckets` are those of the catalogue
+/// in force.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn release(store: &dyn Store, query: &ReleaseQuery, buckets: &Buckets) -> Result<ReleaseAnswer, StoreError> {
+    let seals = seals(store, &query.scope, &[&query.name])?;
+    // The finest breakdown is by all dimensions; those of the last seal, where a catalogue has changed them.
+    let finest = seals.last().map(|seal| seal.dims.join(",")).unwrap_or_default();
+    let breakdown = query.breakdown.clone().unwrap_or(finest);
+    let dims: Vec<String> = breakdown.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let mut days = Vec::new();
+    let mut by_dims: BTreeMap<Vec<String>, Total> = BTreeMap::new();
+    for value in values(store, &query.scope, &query.name, &breakdown)? {
+        by_dims.entry(value.dims.clone()).or_default().add(value.value, value.margin);
+        days.push((value.day, value.dims, value.value, value.margin));
+    }
+    let sums: Vec<(Vec<String>, Total)> = by_dims.into_iter().collect();
+    let numbers = numbers::of(&dims, &sums, buckets);
+    let made = Made::of(&query.scope, seals);
+    Ok(ReleaseAnswer {
+        scope: query.scope.clone(),
+        name: query.name.clone(),
+        breakdown,
+        dims,
+        days,
+        sums,
+        numbers,
+        made,
+    })
+}
+
 fn seals(store: &dyn Store, scope: &Scope, releases: &[&str]) -> Result<Vec<Seal>, StoreError> {
     let statement = Statement::new(include_str!("sql/seals.sql"))
         .bind("app", &scope.app)
@@ -198,8 +234,8 @@ impl Made {
             let parameters = Parameters {
                 name: seal.release,
                 bound: seal.bound,
-                epsilon: seal.epsilon,
-                scale: seal.scale,
+                epsilon: Some(seal.epsilon).filter(|epsilon| *epsilon > 0.0),
+                scale: Some(seal.scale).filter(|scale| *scale > 0.0),
                 threshold: (seal.threshold != i64::MIN).then_some(seal.threshold),
                 mechanism: seal.mechanism,
             };
@@ -216,7 +252,8 @@ impl Made {
     }
 }
 
-/// Asks by name: `activity`, `events`, `places` or `places.geojson`.
+/// Asks by name: `activity`, `events`, `places`, `places.geojson`, or `release`, whose `name` is a parameter and
+/// which needs the buckets of the app asked about.
 ///
 /// # Errors
 /// What is wrong with the question, or with the store, for people.
@@ -225,6 +262,7 @@ pub fn ask(
     what: &str,
     parameters: &[(String, String)],
     asked: Asked<'_>,
+    buckets: impl FnOnce(&str) -> Buckets,
 ) -> Result<serde_json::Value, String> {
     let wrong = |problems: Vec<Problem>| {
         let lines =
@@ -246,6 +284,14 @@ pub fn ask(
             let places = places(store, &query).map_err(failed)?;
             Ok(if what == "places" { serde_json::json!(places) } else { geojson(&places) })
         }
-        _ => Err("the questions are activity, events, places, places.geojson".into()),
+        "release" => {
+            let (names, rest): (Vec<_>, Vec<_>) =
+                parameters.iter().cloned().partition(|(parameter, _)| parameter == "name");
+            let name = names.first().map_or("", |(_, name)| name.as_str());
+            let query = ReleaseQuery::parse(name, &rest, asked).map_err(wrong)?;
+            let buckets = buckets(&query.scope.app);
+            Ok(serde_json::json!(release(store, &query, &buckets).map_err(failed)?))
+        }
+        _ => Err("the questions are activity, events, places, places.geojson, release".into()),
     }
 }

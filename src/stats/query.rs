@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 use serde::Serialize;
+use tuman_privacy::catalogue::is_name;
 
 use super::{Period, Scope};
 
@@ -81,6 +82,17 @@ pub struct PlacesQuery {
     pub scope: Scope,
     /// Characters of a cell: 3, 4 or 5.
     pub precision: u8,
+}
+
+/// A question for any release.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReleaseQuery {
+    /// App and period.
+    pub scope: Scope,
+    /// The release's name.
+    pub name: String,
+    /// Its breakdown, as in the release; the finest, if none is asked for.
+    pub breakdown: Option<String>,
 }
 
 /// What a question may be about: the app a token is bound to, the apps there are, and the day it is.
@@ -192,6 +204,32 @@ impl EventsQuery {
         let problems = parameters.end("app, period");
         match scope {
             Some(scope) if problems.is_empty() => Ok(EventsQuery { scope }),
+            _ => Err(problems),
+        }
+    }
+}
+
+impl ReleaseQuery {
+    /// Reads a question for the release `name`.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(name: &str, pairs: &[(String, String)], asked: Asked<'_>) -> Result<ReleaseQuery, Vec<Problem>> {
+        let mut parameters = Parameters::of(pairs);
+        if !is_name(name) {
+            parameters.wrong("name", "a release's name: lower-case letters, digits, `_`; at most 60");
+        }
+        let scope = parameters.scope(asked);
+        let breakdown = parameters.take("breakdown");
+        let is_breakdown = |text: &str| text.len() <= 500 && text.split(',').all(|dim| dim.split('.').all(is_name));
+        if breakdown.is_some_and(|text| !is_breakdown(text)) {
+            parameters.wrong("breakdown", "dimensions of the release, separated by commas, or none");
+        }
+        let problems = parameters.end("app, period, breakdown");
+        // What the releases call the total has no name.
+        let breakdown = breakdown.map(|text| if text == "none" { String::new() } else { text.to_owned() });
+        match scope {
+            Some(scope) if problems.is_empty() => Ok(ReleaseQuery { scope, name: name.to_owned(), breakdown }),
             _ => Err(problems),
         }
     }

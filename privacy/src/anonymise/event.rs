@@ -10,6 +10,7 @@ use crate::device::Facets;
 use crate::event::{AnonymousEvent, AnonymousPlace, Flags, INSTALL_WEEK_UNKNOWN};
 use crate::refusal::{Note, Notes, Refusal};
 use crate::report::{Event, Location, Report, Value};
+use crate::suggest::{MOST_OF_A_REPORT, Sighting};
 use crate::time::{Day, LocalHour, parse_ms};
 use crate::token::Purpose;
 use crate::witness::{Decision, Fate, Form, Why, Witness};
@@ -22,6 +23,7 @@ pub(super) struct Kept {
     /// Codes of all events, one after the other.
     pub(super) properties: Vec<u32>,
     pub(super) places: Vec<AnonymousPlace>,
+    pub(super) sightings: Vec<Sighting>,
 }
 
 impl Kept {
@@ -31,6 +33,7 @@ impl Kept {
             events: Vec::with_capacity(events),
             properties: Vec::with_capacity(report.properties.len()),
             places: Vec::new(),
+            sightings: Vec::new(),
         }
     }
 }
@@ -54,6 +57,19 @@ pub(super) struct Hands<'h, 't> {
     pub(super) watch: &'h mut Watch,
 }
 
+impl Hands<'_, '_> {
+    /// Keeps the sighting of a name, once, where the device has a token on the day of arrival.
+    #[cold]
+    fn sight(&mut self, event: Option<&str>, name: &str, arrived: Day) {
+        let sightings = &mut self.kept.sightings;
+        if sightings.len() >= MOST_OF_A_REPORT || sightings.iter().any(|known| known.is_of(event, name)) {
+            return;
+        }
+        let token = self.tokens.of(arrived, Purpose::Usage);
+        sightings.extend(token.and_then(|token| Sighting::of(token, event, name)));
+    }
+}
+
 /// Takes one event, or says why not.
 pub(super) fn take<W: Witness>(
     witness: &mut W,
@@ -67,7 +83,12 @@ pub(super) fn take<W: Witness>(
         return Err(Refusal::MalformedEvent);
     }
     let name = event.name.text().ok_or(Refusal::MalformedEvent)?;
-    let declared = context.rules.catalogue.event(name).ok_or(Refusal::UnknownEvent)?;
+    let Some(declared) = context.rules.catalogue.event(name) else {
+        if granted.usage {
+            hands.sight(None, name, context.arrived);
+        }
+        return Err(Refusal::UnknownEvent);
+    };
     let (when, late) = when(event, context)?;
     let placed = place(event, when.day, context, granted, hands);
     tell_of_place(witness, event, context.index, placed);
@@ -106,7 +127,7 @@ pub(super) fn take<W: Witness>(
     if token.is_none() {
         hands.notes.add(Note::NoToken, 1);
     }
-    let properties = properties(witness, report, event, declared, context.index, hands);
+    let properties = properties(witness, report, event, declared, context, hands);
     hands.kept.events.push(AnonymousEvent {
         when,
         app: context.rules.catalogue.app_code(),
@@ -237,20 +258,22 @@ fn properties<W: Witness>(
     report: &Report<'_>,
     event: &Event<'_>,
     declared: &crate::catalogue::Event,
-    index: u32,
+    context: &EventContext<'_>,
     hands: &mut Hands<'_, '_>,
 ) -> Range<usize> {
-    let codes = &mut hands.kept.properties;
-    let first = codes.len();
+    let index = context.index;
+    let first = hands.kept.properties.len();
     let mut likely = 0;
     for (key, value) in report.properties_of(event) {
         let Some((place, name, property)) = declared.property(key.as_str(), likely) else {
             let found = hands.watch.text(key.as_str());
             let note = noted(found.or(hands.watch.value(value)), Note::UndeclaredProperty, hands.notes);
             tell_of_property(witness, index, None, refused_if_personal(note));
+            hands.sight(Some(declared.name()), key.as_str(), context.arrived);
             continue;
         };
         likely = place + 1;
+        let codes = &mut hands.kept.properties;
         match property.code(value) {
             Some(code) => {
                 // At most 64 to look through.
@@ -266,6 +289,7 @@ fn properties<W: Witness>(
             }
         }
     }
+    let codes = &mut hands.kept.properties;
     codes.get_mut(first..).unwrap_or_default().sort_unstable();
     first..codes.len()
 }

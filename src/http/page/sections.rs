@@ -191,6 +191,7 @@ pub(super) fn made(overview: &Overview, language: Language) -> Markup {
         section class="card" aria-labelledby="made" {
             h2 id="made" { (texts.made) }
             p { (texts.made_how) }
+            @if overview.parameters().iter().any(|release| release.epsilon.is_none()) { p { (texts.made_without_noise) } }
             (boxed(texts.made, html! {
                 table {
                     caption class="unseen" { (texts.made) }
@@ -206,11 +207,11 @@ pub(super) fn made(overview: &Overview, language: Language) -> Markup {
                         @for release in overview.parameters() {
                             tr {
                                 th scope="row" { (texts.releases.called(&release.name)) }
-                                td class="number" { (language.decimal(release.epsilon, 3)) }
+                                td class="number" { (release.epsilon.map_or("∞".to_owned(), |epsilon| language.decimal(epsilon, 3))) }
                                 td class="number" { (language.number(i64::from(release.bound))) }
-                                td class="number" { (language.decimal(release.scale, 1)) }
+                                td class="number" { (release.scale.map_or("0".to_owned(), |scale| language.decimal(scale, 1))) }
                                 td class="number" { (release.threshold.map_or(texts.no_threshold.to_owned(), |n| language.number(n))) }
-                                td { @if release.mechanism == "discrete_laplace" { (texts.discrete_laplace) } @else { (release.mechanism) } }
+                                td { (texts.mechanism_called(&release.mechanism)) }
                             }
                         }
                     }

@@ -118,10 +118,10 @@ impl Store for Releases {
             let seal = |day: Date| {
                 defaults::ALL.into_iter().map(move |release| {
                     json!({
-                        "day": day, "release": release.name, "bound": release.bound, "epsilon": release.epsilon,
-                        "scale": f64::from(release.bound) / release.epsilon, "threshold": release.threshold,
+                        "day": day, "release": release.name, "dims": release.dims(), "bound": release.bound, "epsilon": release.epsilon,
+                        "scale": release.scale(), "threshold": release.threshold,
                         "mechanism": "discrete_laplace",
-                        "suppressed": json!([[release.dims.join(","), 3]]).to_string(),
+                        "suppressed": json!([[release.dims().join(","), 3]]).to_string(),
                     })
                 })
             };

@@ -12,6 +12,7 @@ pub(super) use kazakh::KAZAKH;
 pub(super) use russian::RUSSIAN;
 
 use crate::seal::release::defaults;
+use crate::seal::{exact, histogram};
 
 /// A noun after 1, after 2 to 4, after 5 and more. Languages with fewer forms repeat the last.
 #[derive(Debug)]
@@ -113,6 +114,8 @@ pub(super) struct Texts {
     pub(super) mechanism: &'static str,
     pub(super) no_threshold: &'static str,
     pub(super) discrete_laplace: &'static str,
+    pub(super) without_noise: &'static str,
+    pub(super) made_without_noise: &'static str,
     pub(super) releases: Releases,
     pub(super) dims: Dims,
 
@@ -131,6 +134,17 @@ pub(super) struct Texts {
     pub(super) nothing_kept: &'static str,
     pub(super) wrong_token: &'static str,
     pub(super) asked_anew: &'static str,
+}
+
+impl Texts {
+    /// What a mechanism is called.
+    pub(super) fn mechanism_called<'a>(&self, mechanism: &'a str) -> &'a str {
+        match mechanism {
+            histogram::MECHANISM => self.discrete_laplace,
+            exact::MECHANISM => self.without_noise,
+            other => other,
+        }
+    }
 }
 
 /// What releases are called.

@@ -1,5 +1,7 @@
 //! The commands, as a person runs them.
 
+mod catalogue;
+
 use serde_json::Value;
 use tuman::clock::{Clock, SystemClock, Zone, date_of};
 
@@ -71,7 +73,9 @@ fn a_folder_in_use_is_refused() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["init", "serve", "demo", "seal", "stats", "keys", "audit", "doctor", "policy"] {
+    for command in
+        ["init", "serve", "demo", "seal", "stats", "keys", "audit", "catalogue", "budget", "doctor", "policy"]
+    {
         let output = tuman().args([command, "--help"]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("Example"), "{command}: {text}");

@@ -80,6 +80,12 @@ impl Child {
         self.process.id()
     }
 
+    /// SIGHUP: reads catalogues and tokens anew.
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill().unwrap();

@@ -1,5 +1,6 @@
 //! Sealing, and what is left of a day.
 
+mod declared;
 pub mod failing;
 
 use serde_json::{Value, json};

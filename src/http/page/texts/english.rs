@@ -104,6 +104,8 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     mechanism: "Noise",
     no_threshold: "none",
     discrete_laplace: "discrete Laplace",
+    without_noise: "none; rounded to 5",
+    made_without_noise: "Releases without noise are counts of which small values, and others that would give them away, are left out; the rest is rounded to the nearest five. They have no epsilon.",
     releases: Releases {
         active_devices: "Active devices",
         first_use: "First use of the week and month",

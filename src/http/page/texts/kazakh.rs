@@ -108,6 +108,8 @@ pub(in crate::http::page) static KAZAKH: Texts = Texts {
     mechanism: "Шу",
     no_threshold: "жоқ",
     discrete_laplace: "дискретті Лаплас",
+    without_noise: "жоқ; 5-ке дейін",
+    made_without_noise: "Шусыз кестелер — шағын мәндер және оларды анықтауға мүмкіндік беретін мәндер алып тасталған санақтар; қалғандары беске еселік ең жақын санға дейін дөңгелектелген. Оларда эпсилон жоқ.",
     releases: Releases {
         active_devices: "Белсенді құрылғылар",
         first_use: "Апта мен айдағы алғашқы күн",

@@ -108,6 +108,8 @@ pub(in crate::http::page) static RUSSIAN: Texts = Texts {
     mechanism: "Шум",
     no_threshold: "нет",
     discrete_laplace: "дискретный Лаплас",
+    without_noise: "нет; до ближайших 5",
+    made_without_noise: "Таблицы без шума — это подсчёты, из которых исключены малые значения и те, что выдали бы их; остальные округлены до ближайшего числа, кратного пяти. У них нет эпсилон.",
     releases: Releases {
         active_devices: "Активные устройства",
         first_use: "Первый день в неделе и месяце",
