@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tuman_privacy::place::{Cell, Region};
 use tuman_privacy::report_id::Fingerprinter;
+use tuman_privacy::suppression::TagBits;
 
 use crate::access::Access;
 use crate::audit::Audit;
@@ -34,6 +35,7 @@ use crate::seal::journal::Journals;
 use crate::seen::Seen;
 use crate::spool::{self, RealFilesystem, Spool};
 use crate::store::{EmbeddedStore, Engine, Options, Store};
+use crate::withdrawal::{SuppressionList, Withdrawals};
 
 /// Questions that are asked of the store at one time; it has three sessions.
 const QUESTIONS: usize = 2;
@@ -60,6 +62,8 @@ pub struct App {
     pub keyring: Arc<Keyring>,
     /// From open days to releases.
     pub sealer: Arc<Sealer>,
+    /// Devices whose owners have withdrawn.
+    pub withdrawals: Arc<Withdrawals>,
     /// Questions at one time: one session of the store is always left to the loader and the sealer.
     pub questions: Semaphore,
     /// KiB of bodies that may be in memory at one time.
@@ -161,6 +165,8 @@ impl App {
             max_events: config.limits.events,
             future_tolerance_ms: config.privacy.future_tolerance.ms(),
         };
+        let bits = TagBits::new(config.privacy.suppression_bits).context("privacy.suppression_bits: 12 to 24")?;
+        let suppression = Arc::new(SuppressionList::open(data, bits)?);
         let fingerprinter = fingerprinter(&data.join("report-id.key")).context("the key of report ids")?;
         let ingest = Arc::new(Ingest::new(
             settings,
@@ -169,6 +175,7 @@ impl App {
             seen.clone(),
             spool.clone(),
             fingerprinter,
+            suppression.clone(),
         ));
         let sealer = Arc::new(Sealer {
             store: store.clone(),
@@ -182,6 +189,7 @@ impl App {
             audit: Arc::new(Audit::open(store.clone())?),
             turn: tokio::sync::Mutex::new(()),
         });
+        let withdrawals = Arc::new(Withdrawals::open(data, sealer.clone(), suppression)?);
         let access = ArcSwap::from_pointee(declared.access);
         let questions = Semaphore::new(QUESTIONS);
         let bodies = Semaphore::new((config.limits.bodies.bytes() >> 10) as usize);
@@ -196,6 +204,7 @@ impl App {
             store,
             keyring,
             sealer,
+            withdrawals,
             questions,
             bodies,
             access,

@@ -13,6 +13,7 @@ use crate::keys::KeyError;
 use crate::ledger;
 use crate::memory;
 use crate::store::{Statement, StoreError};
+use crate::withdrawal::Alarm;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
     if let Err(error) = app.loader.drain(std::time::Duration::from_secs(20)).await {
         findings.push(Finding::ill("loader", error.to_string()));
     }
+    if let Err(error) = app.withdrawals.recover().await {
+        findings.push(Finding::ill("withdrawals", error.to_string()));
+    }
     let app = app.clone();
     let of_store = tokio::task::spawn_blocking(move || {
         let mut findings = Vec::new();
@@ -51,6 +55,7 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
             ("rows", rows(&app)),
             ("seals", seals(&app)),
             ("audit", audit(&app)),
+            ("withdrawals", withdrawals(&app)),
         ] {
             findings.push(examined.unwrap_or_else(|error| Finding::ill(what, error.to_string())));
         }
@@ -184,6 +189,27 @@ fn audit(app: &App) -> Result<Finding, StoreError> {
         Ok(verified) => Finding::well("audit", format!("{} entries, their chain is whole", verified.entries)),
         Err(broken) => Finding::ill("audit", format!("{broken}: keep the folder and look who can write to it")),
     })
+}
+
+/// No case of withdrawal is left undone, and what the suppression list costs.
+fn withdrawals(app: &App) -> Result<Finding, StoreError> {
+    let overview = app.withdrawals.overview()?;
+    let mut alarms: Vec<_> =
+        overview.cases.iter().filter_map(|standing| Some((standing.alarm?, &standing.case))).collect();
+    // The worst first.
+    alarms.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.due.cmp(&b.1.due)));
+    if alarms.is_empty() {
+        return Ok(Finding::well("withdrawals", overview.to_string()));
+    }
+    let told: Vec<String> = alarms
+        .into_iter()
+        .map(|(alarm, case)| match alarm {
+            Alarm::Overdue => format!("case {} is OVERDUE since {}: answer it at once", case.case, case.due),
+            Alarm::Unfinished => format!("case {} is not erased yet: give its withdrawal again", case.case),
+            Alarm::Due => format!("case {} must be answered by {}", case.case, case.due),
+        })
+        .collect();
+    Ok(Finding::ill("withdrawals", told.join("; ")))
 }
 
 fn destroyed(app: &App) -> Vec<jiff::civil::Date> {

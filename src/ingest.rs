@@ -25,6 +25,7 @@ use crate::metrics::Metric;
 use crate::record;
 use crate::seen::{Known, Seen};
 use crate::spool::{AppendError, Spool};
+use crate::withdrawal::{InForce, SuppressionList};
 
 /// A report's bytes, wiped when dropped.
 ///
@@ -81,6 +82,7 @@ pub struct Ingest {
     seen: Arc<Seen>,
     spool: Spool,
     fingerprinter: Fingerprinter,
+    suppression: Arc<SuppressionList>,
     offsets: ArcSwap<(i64, Offsets)>,
 }
 
@@ -92,6 +94,8 @@ struct Prepared {
     now_ms: i64,
     // Held until the record is synced: a day is closed only when no request holds it.
     open: Arc<OpenDays>,
+    // Likewise: a withdrawal waits until no request works by an older list.
+    list: Arc<InForce>,
 }
 
 enum Step {
@@ -110,6 +114,7 @@ impl Ingest {
         seen: Arc<Seen>,
         spool: Spool,
         fingerprinter: Fingerprinter,
+        suppression: Arc<SuppressionList>,
     ) -> Ingest {
         let now_ms = settings.clock.now_ms();
         let offsets = ArcSwap::from_pointee((now_ms, settings.zone.offsets_around(now_ms)));
@@ -120,6 +125,7 @@ impl Ingest {
             seen,
             spool,
             fingerprinter,
+            suppression,
             offsets,
         }
     }
@@ -168,38 +174,42 @@ impl Ingest {
                 let events = u32::try_from(report.events()).unwrap_or(u32::MAX);
                 let lines = Lines::of_duplicate(app, self.settings.zone.day(now_ms), events);
                 Metric::EventsDuplicate.add(u64::from(events));
-                return Ok(Step::Known(answer, record::write(&[], &[], lines.bytes(), None)));
+                return Ok(Step::Known(answer, record::write(&[], &[], lines.bytes(), None, 0)));
             }
             Known::Pending(first) => return Ok(Step::Wait(first)),
         }
         let reserved = Reserved { seen: &self.seen, id: Some(id), now_ms };
         let open = self.keyring.open_days(now_ms)?;
         let offsets = self.offsets(now_ms);
+        let list = self.suppression.in_force();
         let rules = Rules {
             catalogue: &catalogue.allow_list,
             region: &self.settings.region,
             future_tolerance_ms: self.settings.future_tolerance_ms,
+            suppressed: list.of(app),
         };
         let arrival = Arrival { at_ms: now_ms, offsets: &offsets.1, open_days: &open.days, opted_out };
         let anonymised = anonymise(&report, rules, arrival, &mut rand::rng())?;
         let lines = Lines::of(app, &anonymised);
         Metric::EventsReceived.add(u64::from(anonymised.received));
-        Metric::EventsAccepted.add(u64::from(anonymised.accepted));
-        Metric::EventsRefused.add(anonymised.refused.len() as u64);
+        let stored = if anonymised.suppressed { 0 } else { anonymised.accepted };
+        Metric::EventsAccepted.add(u64::from(stored));
+        Metric::EventsRefused.add(u64::from(anonymised.received.saturating_sub(stored)));
         let answer = Answer { accepted: anonymised.accepted, refused: anonymised.refused };
-        let record =
-            record::write(&anonymised.rows.usage, &anonymised.rows.places, lines.bytes(), Some((id, &answer)));
+        let rows = anonymised.rows;
+        let withheld = rows.withheld + lines.withheld();
+        let record = record::write(&rows.usage, &rows.places, lines.bytes(), Some((id, &answer)), withheld);
         reserved.keep();
-        Ok(Step::Append(Prepared { record, answer, report: id, now_ms, open }))
+        Ok(Step::Append(Prepared { record, answer, report: id, now_ms, open, list }))
     }
 
     /// Appends, and settles the report on the spool's own thread: a client that hangs up must not stop what is half done.
     fn append(&self, prepared: Prepared) -> oneshot::Receiver<Result<Answer, AppendError>> {
-        let Prepared { record, answer, report, now_ms, open } = prepared;
+        let Prepared { record, answer, report, now_ms, open, list } = prepared;
         let (sender, receiver) = oneshot::channel();
         let seen = self.seen.clone();
         self.spool.append_then(record, move |appended| {
-            drop(open);
+            drop((open, list));
             seen.settle(report, appended.is_ok().then_some(&answer), now_ms);
             // The client may have hung up.
             let _ = sender.send(appended.map(|()| answer));

@@ -2,7 +2,8 @@
 //!
 //! Per app and local day of arrival: `received` = `stored` + `duplicate` + `refused:<reason>`, with what is in flight
 //! between the spool and the store. Notes (`note:<what>`) say what was left out of stored events. Rows are counted by
-//! their own day (`usage_rows`, `place_rows`), so that they can be held against the open tables.
+//! their own day (`usage_rows`, `place_rows`), so that they can be held against the open tables; what a withdrawal
+//! erased is taken off again. Events of withdrawn devices are `refused:suppressed`, a reason that no answer gives.
 //! Holds no dimension of a person.
 
 use std::collections::BTreeMap;
@@ -16,18 +17,28 @@ use tuman_privacy::time::Day;
 use crate::rowbinary::RowBinary;
 use crate::store::{Statement, Store, StoreError};
 
+/// What is booked of events of withdrawn devices, and of those that share their tag.
+pub const SUPPRESSED: &str = "refused:suppressed";
+/// Rows of `usage_open`, booked on their own day.
+pub const USAGE_ROWS: &str = "usage_rows";
+/// Rows of `places_open`, booked on their own day.
+pub const PLACE_ROWS: &str = "place_rows";
+
 /// Lines of the ledger as RowBinary: `day Date, app String, outcome String, n Int64`.
 #[derive(Debug, Default)]
-pub struct Lines(RowBinary);
+pub struct Lines {
+    rows: RowBinary,
+    withheld: usize,
+}
 
 impl Lines {
     /// The lines of a report.
     #[must_use]
     pub fn of(app: &str, report: &Anonymised) -> Lines {
         // Four lines in most reports.
-        let mut lines = Lines(RowBinary::with_room(4 * (app.len() + 24) + 64));
+        let room = RowBinary::with_room(4 * (app.len() + 24) + 64);
+        let mut lines = Lines { rows: room, withheld: 0 };
         lines.push(report.day, app, "received", report.received);
-        lines.push(report.day, app, "stored", report.accepted);
         let mut reasons: Vec<&'static str> = report.refused.iter().map(|(_, reason)| reason.word()).collect();
         reasons.sort_unstable();
         for group in reasons.chunk_by(|a, b| a == b) {
@@ -40,12 +51,23 @@ impl Lines {
                 );
             }
         }
+        // The lines of a withdrawn device are written as well, and kept by their size only: its record costs what
+        // another's costs.
+        let mut kept = Lines { rows: RowBinary::with_room(3 * (app.len() + 24)), withheld: 0 };
+        kept.push(report.day, app, "stored", report.accepted);
         for (note, n) in report.notes.counts() {
-            lines.push(report.day, app, &format!("note:{}", note.word()), n);
+            kept.push(report.day, app, &format!("note:{}", note.word()), n);
         }
         for count in &report.rows.counts {
-            lines.push(count.day, app, "usage_rows", count.usage);
-            lines.push(count.day, app, "place_rows", count.places);
+            kept.push(count.day, app, USAGE_ROWS, count.usage);
+            kept.push(count.day, app, PLACE_ROWS, count.places);
+        }
+        if report.suppressed {
+            let before = lines.rows.bytes().len();
+            lines.push(report.day, app, SUPPRESSED, report.accepted);
+            lines.withheld = kept.rows.bytes().len().saturating_sub(lines.rows.bytes().len() - before);
+        } else {
+            lines.rows.append(&kept.rows);
         }
         lines
     }
@@ -59,15 +81,35 @@ impl Lines {
         lines
     }
 
+    /// Takes rows that were erased off what is booked, for days and apps: rows of `usage_open`, of `places_open`.
+    #[must_use]
+    pub fn of_erased<'a>(erased: impl IntoIterator<Item = (Day, &'a str, i64, i64)>) -> Lines {
+        let mut lines = Lines::default();
+        for (day, app, usage, places) in erased {
+            for (outcome, n) in [(USAGE_ROWS, usage), (PLACE_ROWS, places)] {
+                if n != 0 {
+                    lines.rows.date(day).string(app).string(outcome).i64(-n);
+                }
+            }
+        }
+        lines
+    }
+
     /// The encoded rows.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.0.bytes()
+        self.rows.bytes()
+    }
+
+    /// How many more bytes of lines there would be, were the device not withdrawn.
+    #[must_use]
+    pub fn withheld(&self) -> usize {
+        self.withheld
     }
 
     fn push(&mut self, day: Day, app: &str, outcome: &str, n: u32) {
         if n > 0 {
-            self.0.date(day).string(app).string(outcome).i64(i64::from(n));
+            self.rows.date(day).string(app).string(outcome).i64(i64::from(n));
         }
     }
 }
@@ -130,4 +172,39 @@ pub fn accounts(store: &dyn Store, app: &str, from: Date, to: Date) -> Result<BT
         accounts.entry(row.day).or_default().0.insert(row.outcome, row.total);
     }
     Ok(accounts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tuman_privacy::event::{RowCount, Rows};
+    use tuman_privacy::refusal::{Note, Notes, Refusal};
+
+    fn report(accepted: u32, refused: u32, places: u32, notes: u32, suppressed: bool) -> Anonymised {
+        let mut noted = Notes::default();
+        noted.add(Note::NoToken, notes);
+        let count = RowCount { day: Day(20_000), usage: accepted, places };
+        Anonymised {
+            day: Day(20_001),
+            received: accepted + refused,
+            accepted,
+            refused: (0..refused).map(|event| (event, Refusal::UnknownEvent)).collect(),
+            notes: noted,
+            suppressed,
+            rows: Rows { counts: if accepted > 0 { vec![count] } else { Vec::new() }, ..Rows::default() },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_a_suppressed_report_take_as_much_room(
+            app in "[a-z.]{1,100}", accepted in 0_u32..5, refused in 0_u32..5, places in 0_u32..5, notes in 0_u32..3,
+        ) {
+            let kept = Lines::of(&app, &report(accepted, refused, places, notes, false));
+            let withheld = Lines::of(&app, &report(accepted, refused, places, notes, true));
+            prop_assert_eq!(kept.withheld(), 0);
+            prop_assert_eq!(kept.bytes().len(), withheld.bytes().len() + withheld.withheld());
+        }
+    }
 }

@@ -42,6 +42,14 @@ pub enum Metric {
     SpoolAge,
     /// Report ids remembered.
     ReportsRemembered,
+    /// Cases of withdrawal to be answered within two days.
+    WithdrawalsDue,
+    /// Cases whose deadline has passed without an answer.
+    WithdrawalsOverdue,
+    /// Cases whose erasure was interrupted.
+    WithdrawalsUnfinished,
+    /// Tags on the suppression list.
+    SuppressionTags,
     /// Seconds from a report's last byte to its answer.
     CollectSeconds,
     /// Seconds that loading a segment took.
@@ -68,7 +76,7 @@ static HANDLES: OnceLock<Vec<Handle>> = OnceLock::new();
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Metric; 19] = [
+    pub const ALL: [Metric; 23] = [
         Metric::EventsReceived,
         Metric::EventsAccepted,
         Metric::EventsRefused,
@@ -85,6 +93,10 @@ impl Metric {
         Metric::SpoolSegments,
         Metric::SpoolAge,
         Metric::ReportsRemembered,
+        Metric::WithdrawalsDue,
+        Metric::WithdrawalsOverdue,
+        Metric::WithdrawalsUnfinished,
+        Metric::SuppressionTags,
         Metric::CollectSeconds,
         Metric::LoadSeconds,
         Metric::SealSeconds,
@@ -144,6 +156,16 @@ impl Metric {
             Metric::SpoolSegments => ("tuman_spool_segments", Kind::Gauge, "Segments in the spool"),
             Metric::SpoolAge => ("tuman_spool_age_seconds", Kind::Gauge, "Age of the oldest segment"),
             Metric::ReportsRemembered => ("tuman_reports_remembered", Kind::Gauge, "Report ids remembered"),
+            Metric::WithdrawalsDue => {
+                ("tuman_withdrawals_due", Kind::Gauge, "Cases of withdrawal to be answered within two days")
+            }
+            Metric::WithdrawalsOverdue => {
+                ("tuman_withdrawals_overdue", Kind::Gauge, "Cases whose deadline passed without an answer")
+            }
+            Metric::WithdrawalsUnfinished => {
+                ("tuman_withdrawals_unfinished", Kind::Gauge, "Cases whose erasure was interrupted")
+            }
+            Metric::SuppressionTags => ("tuman_suppression_tags", Kind::Gauge, "Tags on the suppression list"),
             Metric::CollectSeconds => {
                 ("tuman_collect_seconds", Kind::Histogram, "From a report's last byte to its answer")
             }

@@ -15,10 +15,11 @@ use crate::detect::detect;
 use crate::device::{Facets, facets};
 use crate::encode::encode;
 use crate::event::{AnonymousEvent, AnonymousPlace, Flags, INSTALL_WEEK_OLDER, INSTALL_WEEK_UNKNOWN, Rows};
-use crate::identifier::{Canonical, Choice, Kind, choose};
+use crate::identifier::{Canonical, Choice, Kind, canonicalise, choose};
 use crate::place::Region;
 use crate::refusal::{Note, Notes, Refusal};
 use crate::report::{Activity, Consent, Event, Report};
+use crate::suppression::Suppressed;
 use crate::time::{Day, LocalHour, Offsets, parse_ms, parse_week, week};
 use crate::token::{Purpose, Token, Tokeniser};
 
@@ -34,6 +35,8 @@ pub struct Rules<'a> {
     pub region: &'a Region,
     /// How far after its arrival an event may lie, in milliseconds.
     pub future_tolerance_ms: i64,
+    /// Devices whose owners have withdrawn; none where nobody has.
+    pub suppressed: Option<&'a Suppressed>,
 }
 
 /// What is known of the moment at which a report arrived.
@@ -70,12 +73,14 @@ pub struct Anonymised {
     pub day: Day,
     /// How many events it held.
     pub received: u32,
-    /// How many of them left a row.
+    /// How many of them left a row, or would have, were the device not suppressed.
     pub accepted: u32,
     /// The others: index in the report, reason.
     pub refused: Vec<(u32, Refusal)>,
     /// What was left out or noted.
     pub notes: Notes,
+    /// An identifier of the report is on the suppression list. The answer is that of an accepted report; no row is kept.
+    pub suppressed: bool,
     /// What is kept.
     pub rows: Rows,
 }
@@ -98,8 +103,9 @@ pub fn anonymise(
     // 2. Consent: what the user granted, and what the policy they saw had asked for.
     let granted = granted(required.consent, rules.catalogue, arrival.opted_out)?;
 
-    // 3. One identifier, in canonical form; from here on only its tokens.
-    let identifier = identify(report)?;
+    // 3. One identifier, in canonical form; from here on only its tokens. And whether its owner has withdrawn, which
+    //    changes nothing until the last step: a withdrawn device costs the same work and gets the same answer.
+    let Identified { identifier, suppressed } = identify(report, rules.suppressed)?;
 
     // 4. The device, coarsened.
     let facets = facets(&report.device);
@@ -129,8 +135,13 @@ pub fn anonymise(
     // 8. Shuffled and encoded: no order, no report id, no time of arrival.
     let received = u32::try_from(required.events.len()).unwrap_or(u32::MAX);
     let accepted = received - u32::try_from(refused.len()).unwrap_or(received);
-    let rows = encode(kept.events, &kept.properties, kept.places, rng);
-    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows })
+    let mut rows = encode(kept.events, &kept.properties, kept.places, rng);
+
+    // 9. A withdrawn device leaves none of them.
+    if suppressed {
+        rows.withhold();
+    }
+    Ok(Anonymised { day: arrived, received, accepted, refused, notes, suppressed, rows })
 }
 
 struct Required<'r, 'a> {
@@ -172,17 +183,31 @@ fn granted(consent: &Consent<'_>, catalogue: &Catalogue, opted_out: bool) -> Res
     Ok(Ok(purposes))
 }
 
-fn identify(report: &Report<'_>) -> Result<Option<Canonical>, Rejection> {
+/// What the identifiers of a report come to.
+struct Identified {
+    identifier: Option<Canonical>,
+    suppressed: bool,
+}
+
+fn identify(report: &Report<'_>, list: Option<&Suppressed>) -> Result<Identified, Rejection> {
     let mut ids = Vec::with_capacity(report.device.ids.len());
     for id in &report.device.ids {
         let kind = id.kind.text().and_then(Kind::from_name).ok_or(Rejection::Field("/device/ids/kind"))?;
         let value = id.value.text().ok_or(Rejection::Field("/device/ids/value"))?;
         ids.push((kind, value));
     }
-    match choose(ids).map_err(|_| Rejection::Identifier)? {
-        Choice::Chosen(identifier) => Ok(Some(identifier)),
-        Choice::NoToken(_) => Ok(None),
+    let mut suppressed = false;
+    if let Some(list) = list {
+        // Each of them, and not only the one that becomes the token: a device is known by any of its identifiers.
+        for (kind, value) in &ids {
+            suppressed |= canonicalise(*kind, value).is_ok_and(|id| list.holds(&id));
+        }
     }
+    let identifier = match choose(ids).map_err(|_| Rejection::Identifier)? {
+        Choice::Chosen(identifier) => Some(identifier),
+        Choice::NoToken(_) => None,
+    };
+    Ok(Identified { identifier, suppressed })
 }
 
 /// The tokens of the report's device, computed once for each day that its events fall on.

@@ -25,5 +25,6 @@ pub mod refusal;
 pub mod report;
 pub mod report_id;
 pub mod secret;
+pub mod suppression;
 pub mod time;
 pub mod token;

@@ -11,7 +11,7 @@ use crate::app::{App, Declared};
 use crate::audit::{self, Entry};
 use crate::clock::{SystemClock, timestamp};
 use crate::config::Config;
-use crate::control::{Reply, Request, ask, carry_out};
+use crate::control::{Reply, Request, ask_about, carry_out};
 use crate::seal::Summary;
 
 #[derive(Debug, Args)]
@@ -177,10 +177,15 @@ pub(super) fn doctor(args: &PlainArgs) -> Result<ExitCode> {
 
 /// Has a command carried out: by the collector on the folder, or here.
 pub(super) fn command(args: &ConfigArgs, request: &Request) -> Result<Reply> {
-    let config = args.load(Vec::new())?;
-    let reply = match ask(&config.paths.data, request).context("the running collector did not answer")? {
+    command_about(args.load(Vec::new())?, request, "")
+}
+
+/// The same, about identifiers: a line each.
+pub(super) fn command_about(config: Config, request: &Request, identifiers: &str) -> Result<Reply> {
+    let asked = ask_about(&config.paths.data, request, identifiers);
+    let reply = match asked.context("the running collector did not answer")? {
         Some(reply) => reply,
-        None => here(config, request.clone())?,
+        None => here(config, request.clone(), identifiers)?,
     };
     match reply {
         Reply::Failed(why) => bail!(why),
@@ -188,7 +193,7 @@ pub(super) fn command(args: &ConfigArgs, request: &Request) -> Result<Reply> {
     }
 }
 
-fn here(config: Config, request: Request) -> Result<Reply> {
+fn here(config: Config, request: Request, identifiers: &str) -> Result<Reply> {
     // It holds keys while it works, as `serve` does.
     super::serve::harden();
     let declared = Declared::read(&config)?;
@@ -196,7 +201,7 @@ fn here(config: Config, request: Request) -> Result<Reply> {
     actix_web::rt::System::new().block_on(async move {
         let app = Arc::new(App::open(config, declared, store, Arc::new(SystemClock))?);
         let loading = actix_web::rt::spawn(app.loader.clone().run());
-        let reply = carry_out(request, &app).await;
+        let reply = carry_out(request, identifiers, &app).await;
         app.close(Some(loading)).await;
         Ok(reply)
     })

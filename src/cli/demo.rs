@@ -119,6 +119,7 @@ fn announce(json: bool, listeners: &crate::app::Listeners, tokens: &Tokens, phon
                 "app_key": tokens.app_key,
                 "analyst_token": tokens.analyst_token,
                 "operator_token": tokens.operator_token,
+                "officer_token": tokens.officer_token,
             })
             .to_string(),
         );
@@ -135,6 +136,7 @@ fn announce(json: bool, listeners: &crate::app::Listeners, tokens: &Tokens, phon
         vec!["App key (write only)".into(), tokens.app_key.clone()],
         vec!["Analyst's token".into(), tokens.analyst_token.clone()],
         vec!["Operator's token".into(), tokens.operator_token.clone()],
+        vec!["Officer's token".into(), tokens.officer_token.clone()],
         vec!["Configuration".into(), tokens.config.display().to_string()],
     ]);
     output::line("\nStop it with Ctrl-C.");

@@ -73,6 +73,7 @@ pub(super) async fn serve(
         }
     });
     actix_web::rt::spawn(forget(app.clone()));
+    actix_web::rt::spawn(recover(app.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -124,6 +125,13 @@ async fn forget(app: Arc<App>) {
         if let Ok(Err(error)) = forgotten {
             tracing::warn!(%error, "old reports cannot be forgotten");
         }
+    }
+}
+
+/// Books what an erasure that was cut short has left unbooked.
+async fn recover(app: Arc<App>) {
+    if let Err(error) = app.withdrawals.recover().await {
+        tracing::warn!(%error, "an interrupted erasure is not booked yet; `tuman doctor` tries again");
     }
 }
 

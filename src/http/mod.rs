@@ -9,3 +9,4 @@ mod ledger;
 mod page;
 pub mod routes;
 mod stats;
+mod withdrawals;

@@ -9,3 +9,4 @@ mod keys;
 mod privacy;
 mod seal;
 mod spec;
+mod withdrawal;

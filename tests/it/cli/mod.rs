@@ -71,7 +71,7 @@ fn a_folder_in_use_is_refused() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["init", "serve", "demo", "seal", "stats", "keys", "audit", "doctor", "policy"] {
+    for command in ["init", "serve", "demo", "seal", "stats", "keys", "audit", "withdraw", "doctor", "policy"] {
         let output = tuman().args([command, "--help"]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("Example"), "{command}: {text}");

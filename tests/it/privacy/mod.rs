@@ -2,4 +2,4 @@ mod cases;
 mod nowhere;
 mod panics;
 mod sealing;
-mod search;
+pub mod search;
