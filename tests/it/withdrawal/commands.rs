@@ -16,7 +16,8 @@ fn withdraw(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut command = tuman();
     command.arg("withdraw").args(arguments).args(["--ids", "-", "--json", "--config"]).arg(folder.join("tuman.toml"));
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // Where the arguments are refused already, nobody reads it.
+    let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
     process.wait_with_output().unwrap()
 }
 
