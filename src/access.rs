@@ -1,4 +1,4 @@
-//! Who may do what: tokens of apps, analysts and operators.
+//! Who may do what: tokens of apps, analysts, operators and officers.
 //!
 //! Guarantees: tokens are 256 random bits and stored as SHA-256 only; every refusal is the same.
 //! The file is TOML, one `[[token]]` per token: `name`, `role`, `sha256`, and `app` where it is bound to one.
@@ -21,6 +21,8 @@ pub enum Role {
     Analyst,
     /// Reads the ledger and health.
     Operator,
+    /// Is responsible for personal data: registers withdrawals.
+    Officer,
 }
 
 /// What a token grants.
@@ -135,6 +137,7 @@ pub fn issue(name: &str, role: Role, app: Option<&str>) -> Result<(String, Grant
         Role::App => "tka",
         Role::Analyst => "tkr",
         Role::Operator => "tko",
+        Role::Officer => "tkf",
     };
     let token = format!("{prefix}_{}", hex::encode(secret));
     let sha256 = hex::encode(Sha256::digest(&token));

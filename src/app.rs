@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tuman_privacy::place::{Cell, Region};
 use tuman_privacy::report_id::Fingerprinter;
 use tuman_privacy::suggest::Suggestions;
+use tuman_privacy::suppression::TagBits;
 
 use crate::access::{Access, AccessError};
 use crate::admission::Admission;
@@ -32,6 +33,7 @@ use crate::seen::Seen;
 use crate::spool::{self, RealFilesystem, Spool};
 use crate::stats::Buckets;
 use crate::store::{EmbeddedStore, Engine, Options, Store};
+use crate::withdrawal::{SuppressionList, Withdrawals};
 
 /// Questions that are asked of the store at one time; it has three sessions.
 const QUESTIONS: usize = 2;
@@ -58,6 +60,8 @@ pub struct App {
     pub keyring: Arc<Keyring>,
     /// From open days to releases.
     pub sealer: Arc<Sealer>,
+    /// Devices whose owners have withdrawn.
+    pub withdrawals: Arc<Withdrawals>,
     /// Questions at one time: one session of the store is always left to the loader and the sealer.
     pub questions: Semaphore,
     /// Who may come in, and how much at one time.
@@ -226,6 +230,8 @@ impl App {
             max_events: config.limits.events,
             future_tolerance_ms: config.privacy.future_tolerance.ms(),
         };
+        let bits = TagBits::new(config.privacy.suppression_bits).context("privacy.suppression_bits: 12 to 24")?;
+        let suppression = Arc::new(SuppressionList::open(data, bits)?);
         let fingerprinter = fingerprinter(&data.join("report-id.key")).context("the key of report ids")?;
         let ingest = Arc::new(Ingest::new(
             settings,
@@ -235,6 +241,7 @@ impl App {
             spool.clone(),
             flight.clone(),
             fingerprinter,
+            suppression.clone(),
             suggestions().context("the key of what is sighted")?,
         ));
         let sealer = Arc::new(Sealer {
@@ -249,6 +256,7 @@ impl App {
             audit: Arc::new(Audit::open(store.clone(), data.join("audit.anchor"), now_ms)?),
             turn: tokio::sync::Mutex::new(()),
         });
+        let withdrawals = Arc::new(Withdrawals::open(data, sealer.clone(), suppression)?);
         let access = ArcSwap::from_pointee(declared.access);
         let questions = Semaphore::new(QUESTIONS);
         let admission = Admission::new(&config.limits, &clock);
@@ -263,6 +271,7 @@ impl App {
             store,
             keyring,
             sealer,
+            withdrawals,
             questions,
             admission,
             flight,

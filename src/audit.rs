@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 pub use anchor::{Anchor, Found, Link};
 pub use event::{
     DaySealed, Event, Export, Exported, KeyCreated, KeysActed, Kind, Recipient, ReloadRefused, Reloaded, Started,
-    TokenName,
+    SuppressionListEnded, TokenName, WithdrawalAnswered, WithdrawalErased, WithdrawalRegistered,
 };
 
 use crate::log::Line;

@@ -2,6 +2,9 @@
 //!
 //! A Unix socket in the data folder, which only its user can open: one JSON request per connection, one JSON reply.
 //! The engine serves one process at a time, so that a command about a folder in use is carried out by its owner.
+//!
+//! The identifiers of a withdrawal are no part of the JSON: they follow it, a line each, up to an empty one, so that a
+//! [`Request`] never holds one and they are wiped where they were read.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +14,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use zeroize::Zeroizing;
 
@@ -23,6 +26,7 @@ use crate::keys::{chronicle, command};
 use crate::log::Line;
 use crate::seal::Summary;
 use crate::stats::{self, Asked, PlacesQuery};
+use crate::withdrawal::{self, CaseNumber, Identifiers, Notice, Overview, Standing, WithdrawalError};
 
 /// A longer request is none of ours.
 const LONGEST_REQUEST: usize = 64 << 10;
@@ -57,6 +61,22 @@ pub enum Request {
         /// The app; all, if none is named.
         app: Option<String>,
     },
+    /// Withdraw a device, whose identifiers follow.
+    Withdraw(Notice),
+    /// List the cases of withdrawal.
+    Withdrawals,
+    /// How a case stands.
+    Withdrawal {
+        /// Its number.
+        case: CaseNumber,
+    },
+    /// Note that a case is answered.
+    Answered {
+        /// Its number.
+        case: CaseNumber,
+    },
+    /// Destroy the suppression list and its key.
+    EndSuppression,
 }
 
 /// The reply.
@@ -75,6 +95,12 @@ pub enum Reply {
     Stats(serde_json::Value),
     /// Names that are not declared.
     Suggestions(Vec<Suggested>),
+    /// A case of withdrawal.
+    Withdrawal(Standing),
+    /// All of them.
+    Withdrawals(Overview),
+    /// The suppression list is destroyed; what was known of it.
+    Ended(withdrawal::Summary),
     /// It could not be done.
     Failed(String),
 }
@@ -101,6 +127,14 @@ pub fn socket(data: &Path) -> PathBuf {
 /// # Errors
 /// Where it runs and does not answer.
 pub fn ask(data: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
+    ask_about(data, request, "")
+}
+
+/// Asks about identifiers, a line each and none empty.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_about(data: &Path, request: &Request, identifiers: &str) -> std::io::Result<Option<Reply>> {
     let Ok(mut stream) = UnixStream::connect(socket(data)) else {
         return Ok(None);
     };
@@ -108,6 +142,8 @@ pub fn ask(data: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
     let mut line = Zeroizing::new(serde_json::to_vec(request)?);
     line.push(b'\n');
     stream.write_all(&line)?;
+    stream.write_all(identifiers.as_bytes())?;
+    stream.write_all(b"\n\n")?;
     let mut reply = String::new();
     BufReader::new(stream).read_line(&mut reply)?;
     Ok(Some(serde_json::from_str(&reply)?))
@@ -150,10 +186,24 @@ pub async fn serve(listener: UnixListener, app: Arc<App>) {
 }
 
 async fn converse(stream: tokio::net::UnixStream, app: &Arc<App>) -> std::io::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let line = read_request(read).await?;
-    let reply = match serde_json::from_slice(&line) {
-        Ok(request) => carry_out(request, app).await,
+    let (mut read, mut write) = stream.into_split();
+    // Of its full size from the start: what it would outgrow would not be wiped.
+    let mut asked = Zeroizing::new(vec![0; LONGEST_REQUEST]);
+    let mut filled = 0;
+    let end = loop {
+        // A line, what follows it, and an empty one.
+        if let Some(end) = asked[..filled].windows(2).position(|pair| pair == b"\n\n") {
+            break end;
+        }
+        match read.read(&mut asked[filled..]).await? {
+            0 => break filled,
+            more => filled += more,
+        }
+    };
+    let asked = std::str::from_utf8(&asked[..end]).unwrap_or_default();
+    let (line, identifiers) = asked.split_once('\n').unwrap_or((asked, ""));
+    let reply = match serde_json::from_str(line) {
+        Ok(request) => carry_out(request, identifiers, app).await,
         Err(_) => Reply::Failed("the collector does not know this command: is it of another version?".into()),
     };
     let mut reply = serde_json::to_vec(&reply)?;
@@ -161,20 +211,8 @@ async fn converse(stream: tokio::net::UnixStream, app: &Arc<App>) -> std::io::Re
     write.write_all(&reply).await
 }
 
-/// Reads a line, into memory that does not move as it grows and is wiped.
-async fn read_request(mut from: impl AsyncRead + Unpin) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST_REQUEST));
-    while line.len() < LONGEST_REQUEST && line.last() != Some(&b'\n') {
-        let mut rest = (&mut from).take((LONGEST_REQUEST - line.len()) as u64);
-        if rest.read_buf(&mut *line).await? == 0 {
-            break;
-        }
-    }
-    Ok(line)
-}
-
-/// Carries a command out.
-pub async fn carry_out(request: Request, app: &Arc<App>) -> Reply {
+/// Carries a command out. `identifiers` are those of a withdrawal, a line each; nothing with any other command.
+pub async fn carry_out(request: Request, identifiers: &str, app: &Arc<App>) -> Reply {
     match request {
         Request::Seal { day } => match app.sealer.seal(day_of(day)).await {
             Ok(summary) => Reply::Sealed(summary),
@@ -185,6 +223,30 @@ pub async fn carry_out(request: Request, app: &Arc<App>) -> Reply {
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
         Request::Stats { what, parameters } => answer(&what, parameters, app).await,
         Request::Suggest { app: of } => suggest(of.as_deref(), app),
+        Request::Withdraw(notice) => match Identifiers::read(identifiers) {
+            Ok(identifiers) => case(app.withdrawals.register(notice, identifiers).await),
+            Err(error) => Reply::Failed(error.to_string()),
+        },
+        Request::Withdrawals => withdrawals(app).await,
+        Request::Withdrawal { case: number } => case(app.withdrawals.status(&number)),
+        Request::Answered { case: number } => case(app.withdrawals.answer(&number).await),
+        Request::EndSuppression => match app.withdrawals.end_list().await {
+            Ok(ended) => Reply::Ended(ended),
+            Err(error) => Reply::Failed(error.to_string()),
+        },
+    }
+}
+
+fn case(standing: Result<Standing, WithdrawalError>) -> Reply {
+    standing.map_or_else(|error| Reply::Failed(error.to_string()), Reply::Withdrawal)
+}
+
+async fn withdrawals(app: &Arc<App>) -> Reply {
+    let withdrawals = app.withdrawals.clone();
+    match tokio::task::spawn_blocking(move || withdrawals.overview()).await {
+        Ok(Ok(overview)) => Reply::Withdrawals(overview),
+        Ok(Err(error)) => Reply::Failed(error.to_string()),
+        Err(_) => Reply::Failed("the reading was interrupted".into()),
     }
 }
 

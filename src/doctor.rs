@@ -14,6 +14,7 @@ use crate::keys::KeyError;
 use crate::ledger;
 use crate::memory;
 use crate::store::{Statement, StoreError};
+use crate::withdrawal::Alarm;
 
 /// More hits of detectors than one in so many events are no chance.
 const MOST_HITS_ONE_IN: i64 = 1_000;
@@ -47,6 +48,9 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
         findings.push(Finding::ill("loader", error.to_string()));
     }
     findings.push(flight(app));
+    if let Err(error) = app.withdrawals.recover().await {
+        findings.push(Finding::ill("withdrawals", error.to_string()));
+    }
     let app = app.clone();
     let of_store = tokio::task::spawn_blocking(move || {
         let mut findings = Vec::new();
@@ -57,6 +61,7 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
             ("rows", rows(&app)),
             ("seals", seals(&app)),
             ("audit", Ok(audit(&app))),
+            ("withdrawals", withdrawals(&app)),
         ] {
             findings.push(examined.unwrap_or_else(|error| Finding::ill(what, error.to_string())));
         }
@@ -236,6 +241,27 @@ fn audit(app: &App) -> Finding {
         Ok(Err(broken)) => Finding::ill("audit", format!("{broken}: keep the folder and look who can write to it")),
         Err(error) => Finding::ill("audit", error.to_string()),
     }
+}
+
+/// No case of withdrawal is left undone, and what the suppression list costs.
+fn withdrawals(app: &App) -> Result<Finding, StoreError> {
+    let overview = app.withdrawals.overview()?;
+    let mut alarms: Vec<_> =
+        overview.cases.iter().filter_map(|standing| Some((standing.alarm?, &standing.case))).collect();
+    // The worst first.
+    alarms.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.due.cmp(&b.1.due)));
+    if alarms.is_empty() {
+        return Ok(Finding::well("withdrawals", overview.to_string()));
+    }
+    let told: Vec<String> = alarms
+        .into_iter()
+        .map(|(alarm, case)| match alarm {
+            Alarm::Overdue => format!("case {} is OVERDUE since {}: answer it at once", case.case, case.due),
+            Alarm::Unfinished => format!("case {} is not erased yet: give its withdrawal again", case.case),
+            Alarm::Due => format!("case {} must be answered by {}", case.case, case.due),
+        })
+        .collect();
+    Ok(Finding::ill("withdrawals", told.join("; ")))
 }
 
 fn destroyed(app: &App) -> Vec<jiff::civil::Date> {

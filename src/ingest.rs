@@ -30,6 +30,7 @@ use crate::preview::Seen;
 use crate::record;
 use crate::seen::{self, Known};
 use crate::spool::{AppendError, Spool};
+use crate::withdrawal::{InForce, SuppressionList};
 
 /// A report's bytes, wiped when dropped.
 ///
@@ -87,6 +88,7 @@ pub struct Ingest {
     spool: Spool,
     flight: Arc<Flight>,
     fingerprinter: Fingerprinter,
+    suppression: Arc<SuppressionList>,
     offsets: ArcSwap<(i64, Offsets)>,
     suggestions: Mutex<Suggestions>,
 }
@@ -100,6 +102,8 @@ struct Prepared {
     booked: Booked,
     // Held until the record is synced: a day is closed only when no request holds it.
     open: Arc<OpenDays>,
+    // Likewise: a withdrawal waits until no request works by an older list.
+    list: Arc<InForce>,
 }
 
 /// What a record books in the ledger.
@@ -126,6 +130,7 @@ impl Ingest {
         spool: Spool,
         flight: Arc<Flight>,
         fingerprinter: Fingerprinter,
+        suppression: Arc<SuppressionList>,
         suggestions: Suggestions,
     ) -> Ingest {
         let now_ms = settings.clock.now_ms();
@@ -138,6 +143,7 @@ impl Ingest {
             spool,
             flight,
             fingerprinter,
+            suppression,
             offsets,
             suggestions: Mutex::new(suggestions),
         }
@@ -222,6 +228,8 @@ impl Ingest {
             catalogue: &catalogue.allow_list,
             region: &self.settings.region,
             future_tolerance_ms: self.settings.future_tolerance_ms,
+            // A preview tells nobody who has withdrawn.
+            suppressed: None,
         };
         let arrival = Arrival { at_ms: now_ms, offsets: &offsets.1, open_days: &open_days, opted_out };
         let decided = anonymise_before(&mut seen, &report, rules, arrival, &mut rand::rng());
@@ -241,17 +249,19 @@ impl Ingest {
                 let day = self.settings.zone.day(now_ms);
                 let lines = Lines::of_duplicate(app, day, events);
                 let booked = Booked { app: app.to_owned(), day, sums: lines.sums() };
-                return Ok(Step::Known(answer, record::write(&[], &[], lines.bytes(), None), booked));
+                return Ok(Step::Known(answer, record::write(&[], &[], lines.bytes(), None, 0), booked));
             }
             Known::Pending(first) => return Ok(Step::Wait(first)),
         }
         let reserved = Reserved { seen: &self.seen, id: Some(id), now_ms };
         let open = self.keyring.open_days(now_ms)?;
         let offsets = self.offsets(now_ms);
+        let list = self.suppression.in_force();
         let rules = Rules {
             catalogue: &catalogue.allow_list,
             region: &self.settings.region,
             future_tolerance_ms: self.settings.future_tolerance_ms,
+            suppressed: list.of(app),
         };
         let arrival = Arrival { at_ms: now_ms, offsets: &offsets.1, open_days: &open.days, opted_out };
         let mut anonymised = anonymise(&report, rules, arrival, &mut rand::rng())?;
@@ -263,19 +273,20 @@ impl Ingest {
         let lines = Lines::of(app, &anonymised);
         let booked = Booked { app: app.to_owned(), day: anonymised.day, sums: lines.sums() };
         let answer = Answer { accepted: anonymised.accepted, refused: anonymised.refused };
-        let record =
-            record::write(&anonymised.rows.usage, &anonymised.rows.places, lines.bytes(), Some((id, &answer)));
+        let rows = anonymised.rows;
+        let withheld = rows.withheld + lines.withheld();
+        let record = record::write(&rows.usage, &rows.places, lines.bytes(), Some((id, &answer)), withheld);
         reserved.keep();
-        Ok(Step::Append(Prepared { record, answer, report: id, now_ms, booked, open }))
+        Ok(Step::Append(Prepared { record, answer, report: id, now_ms, booked, open, list }))
     }
 
     /// Appends, and settles the report on the spool's own thread: a client that hangs up must not stop what is half done.
     fn append(&self, prepared: Prepared) -> oneshot::Receiver<Result<Answer, AppendError>> {
-        let Prepared { record, answer, report, now_ms, booked, open } = prepared;
+        let Prepared { record, answer, report, now_ms, booked, open, list } = prepared;
         let (sender, receiver) = oneshot::channel();
         let seen = self.seen.clone();
         self.book(record, booked, move |appended| {
-            drop(open);
+            drop((open, list));
             if appended.is_ok() {
                 for (_, reason) in &answer.refused {
                     metrics::refused(*reason);

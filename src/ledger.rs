@@ -4,7 +4,8 @@
 //! loaded; what is between the spool and the store is counted in [`flight`]. Events of a report that was answered 503,
 //! because it could not be synced, were not received. Notes (`note:<what>`) say what was left out of stored events, and
 //! `note:personal_data:<detector>` what detectors found in any event. Rows are counted by their own day (`usage_rows`,
-//! `place_rows`), so that they can be held against the open tables.
+//! `place_rows`), so that they can be held against the open tables; what a withdrawal erased is taken off again. Events of
+//! withdrawn devices are `refused:suppressed`, a reason that no answer gives.
 //! Holds no dimension of a person.
 
 pub mod flight;
@@ -23,11 +24,19 @@ use crate::rowbinary::RowBinary;
 use crate::store::{Statement, Store, StoreError};
 use flight::{Flight, Sums};
 
+/// What is booked of events of withdrawn devices, and of those that share their tag.
+pub const SUPPRESSED: &str = "refused:suppressed";
+/// Rows of `usage_open`, booked on their own day.
+pub const USAGE_ROWS: &str = "usage_rows";
+/// Rows of `places_open`, booked on their own day.
+pub const PLACE_ROWS: &str = "place_rows";
+
 /// Lines of the ledger as RowBinary: `day Date, app String, outcome String, n Int64`.
 #[derive(Debug, Default)]
 pub struct Lines {
     rows: RowBinary,
     sums: Sums,
+    withheld: usize,
 }
 
 impl Lines {
@@ -35,10 +44,8 @@ impl Lines {
     #[must_use]
     pub fn of(app: &str, report: &Anonymised) -> Lines {
         // Four lines in most reports.
-        let rows = RowBinary::with_room(4 * (app.len() + 24) + 64);
-        let mut lines = Lines { rows, sums: Sums::default() };
+        let mut lines = Lines { rows: RowBinary::with_room(4 * (app.len() + 24) + 64), ..Lines::default() };
         lines.push(report.day, app, "received", report.received);
-        lines.push(report.day, app, "stored", report.accepted);
         let mut reasons: Vec<&'static str> = report.refused.iter().map(|(_, reason)| reason.word()).collect();
         reasons.sort_unstable();
         for group in reasons.chunk_by(|a, b| a == b) {
@@ -51,12 +58,24 @@ impl Lines {
                 );
             }
         }
+        // The lines of a withdrawn device are written as well, and kept by their size only: its record costs what
+        // another's costs.
+        let mut kept = Lines { rows: RowBinary::with_room(3 * (app.len() + 24)), ..Lines::default() };
+        kept.push(report.day, app, "stored", report.accepted);
         for (note, n) in report.notes.counts() {
-            lines.push(report.day, app, &format!("note:{}", note.word()), n);
+            kept.push(report.day, app, &format!("note:{}", note.word()), n);
         }
         for count in &report.rows.counts {
-            lines.push(count.day, app, "usage_rows", count.usage);
-            lines.push(count.day, app, "place_rows", count.places);
+            kept.push(count.day, app, USAGE_ROWS, count.usage);
+            kept.push(count.day, app, PLACE_ROWS, count.places);
+        }
+        if report.suppressed {
+            let before = lines.rows.bytes().len();
+            lines.push(report.day, app, SUPPRESSED, report.accepted);
+            lines.withheld = kept.rows.bytes().len().saturating_sub(lines.rows.bytes().len() - before);
+        } else {
+            lines.rows.append(&kept.rows);
+            lines.sums.add(kept.sums, 1);
         }
         lines
     }
@@ -70,6 +89,20 @@ impl Lines {
         lines
     }
 
+    /// Takes rows that were erased off what is booked, for days and apps: rows of `usage_open`, of `places_open`.
+    #[must_use]
+    pub fn of_erased<'a>(erased: impl IntoIterator<Item = (Day, &'a str, i64, i64)>) -> Lines {
+        let mut lines = Lines::default();
+        for (day, app, usage, places) in erased {
+            for (outcome, n) in [(USAGE_ROWS, usage), (PLACE_ROWS, places)] {
+                if n != 0 {
+                    lines.rows.date(day).string(app).string(outcome).i64(-n);
+                }
+            }
+        }
+        lines
+    }
+
     /// The encoded rows.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -80,6 +113,12 @@ impl Lines {
     #[must_use]
     pub fn sums(&self) -> Sums {
         self.sums
+    }
+
+    /// How many more bytes of lines there would be, were the device not withdrawn.
+    #[must_use]
+    pub fn withheld(&self) -> usize {
+        self.withheld
     }
 
     fn push(&mut self, day: Day, app: &str, outcome: &str, n: u32) {
@@ -230,5 +269,41 @@ pub fn live_accounts(
         }
         attempt += 1;
         std::thread::sleep(BETWEEN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tuman_privacy::event::{RowCount, Rows};
+    use tuman_privacy::refusal::{Note, Notes, Refusal};
+
+    fn report(accepted: u32, refused: u32, places: u32, notes: u32, suppressed: bool) -> Anonymised {
+        let mut noted = Notes::default();
+        noted.add(Note::NoToken, notes);
+        let count = RowCount { day: Day(20_000), usage: accepted, places };
+        Anonymised {
+            day: Day(20_001),
+            received: accepted + refused,
+            accepted,
+            refused: (0..refused).map(|event| (event, Refusal::UnknownEvent)).collect(),
+            notes: noted,
+            suppressed,
+            sightings: Vec::new(),
+            rows: Rows { counts: if accepted > 0 { vec![count] } else { Vec::new() }, ..Rows::default() },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_a_suppressed_report_take_as_much_room(
+            app in "[a-z.]{1,100}", accepted in 0_u32..5, refused in 0_u32..5, places in 0_u32..5, notes in 0_u32..3,
+        ) {
+            let kept = Lines::of(&app, &report(accepted, refused, places, notes, false));
+            let withheld = Lines::of(&app, &report(accepted, refused, places, notes, true));
+            prop_assert_eq!(kept.withheld(), 0);
+            prop_assert_eq!(kept.bytes().len(), withheld.bytes().len() + withheld.withheld());
+        }
     }
 }

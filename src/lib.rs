@@ -34,3 +34,4 @@ pub mod seen;
 pub mod spool;
 pub mod stats;
 pub mod store;
+pub mod withdrawal;

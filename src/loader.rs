@@ -4,7 +4,7 @@
 //! once. Then its answers are kept for retries, and only then is the segment removed. While the store is away the
 //! segments wait; the loader tries again with growing pauses.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
@@ -60,6 +60,8 @@ pub struct Loader {
     flight: Arc<Flight>,
     clock: Arc<dyn Clock>,
     loaded: watch::Sender<SegmentId>,
+    /// True while some rows of a segment are in the store and others are not; held while that may change.
+    half: Mutex<bool>,
 }
 
 impl Loader {
@@ -72,7 +74,15 @@ impl Loader {
         flight: Arc<Flight>,
         clock: Arc<dyn Clock>,
     ) -> Loader {
-        Loader { spool, store, seen, flight, clock, loaded: watch::Sender::new(SegmentId::BEFORE_ALL) }
+        Loader {
+            spool,
+            store,
+            seen,
+            flight,
+            clock,
+            loaded: watch::Sender::new(SegmentId::BEFORE_ALL),
+            half: Mutex::new(false),
+        }
     }
 
     /// Loads segments as they are sealed, until the spool is closed.
@@ -116,6 +126,13 @@ impl Loader {
         Ok(())
     }
 
+    /// Does something while no segment is on its way into the store: rows and ledger agree for that long. `None` where
+    /// half of a segment is in the store: drain, and try again. Blocks.
+    pub fn while_quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        if *half { None } else { Some(work()) }
+    }
+
     /// Remembers the answers of the segments that are in the spool at start, and counts their events as in flight.
     ///
     /// # Errors
@@ -156,6 +173,8 @@ impl Loader {
         }
         let token = self.spool.token(id);
         let mut settling = None;
+        let mut half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        *half = true;
         for (table, name, rows) in [
             (Table::UsageOpen, "usage", &contents.usage),
             (Table::PlacesOpen, "places", &contents.places),
@@ -168,6 +187,8 @@ impl Loader {
                 self.store.insert(table, &format!("{token}-{name}"), rows)?;
             }
         }
+        *half = false;
+        drop(half);
         self.seen.keep(&contents.answers, self.clock.now_ms())?;
         self.spool.remove(id)?;
         if let Some(settling) = settling {

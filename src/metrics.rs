@@ -85,6 +85,14 @@ pub enum Metric {
     CpuSeconds,
     /// When the process started, in seconds since 1970.
     Started,
+    /// Cases of withdrawal to be answered within two days.
+    WithdrawalsDue,
+    /// Cases whose deadline has passed without an answer.
+    WithdrawalsOverdue,
+    /// Cases whose erasure was interrupted.
+    WithdrawalsUnfinished,
+    /// Tags on the suppression list.
+    SuppressionTags,
     /// From a report's last byte to its answer.
     CollectSeconds,
     /// Events in a report.
@@ -127,7 +135,7 @@ static REFUSED: OnceLock<Vec<metrics::Counter>> = OnceLock::new();
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Metric; 43] = [
+    pub const ALL: [Metric; 47] = [
         Metric::EventsReceived,
         Metric::EventsAccepted,
         Metric::EventsRefused,
@@ -165,6 +173,10 @@ impl Metric {
         Metric::MemoryCeiling,
         Metric::CpuSeconds,
         Metric::Started,
+        Metric::WithdrawalsDue,
+        Metric::WithdrawalsOverdue,
+        Metric::WithdrawalsUnfinished,
+        Metric::SuppressionTags,
         Metric::CollectSeconds,
         Metric::ReportEvents,
         Metric::SyncSeconds,
@@ -289,6 +301,16 @@ impl Metric {
             Metric::SpoolFailures => {
                 ("tuman_spool_failures", Kind::Gauge, "Writes and syncs that failed since the start")
             }
+            Metric::WithdrawalsDue => {
+                ("tuman_withdrawals_due", Kind::Gauge, "Cases of withdrawal to be answered within two days")
+            }
+            Metric::WithdrawalsOverdue => {
+                ("tuman_withdrawals_overdue", Kind::Gauge, "Cases whose deadline passed without an answer")
+            }
+            Metric::WithdrawalsUnfinished => {
+                ("tuman_withdrawals_unfinished", Kind::Gauge, "Cases whose erasure was interrupted")
+            }
+            Metric::SuppressionTags => ("tuman_suppression_tags", Kind::Gauge, "Tags on the suppression list"),
             Metric::MemoryBytes => ("tuman_memory_bytes", Kind::Gauge, "Memory of the process"),
             Metric::MemoryCeiling => (
                 "tuman_memory_ceiling_bytes",

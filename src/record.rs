@@ -1,8 +1,9 @@
 //! The record of one report in the spool: its rows, its line in the ledger, its answer.
 //!
-//! Format: a version byte, then four sections, each a u32 little-endian length and its bytes: rows of `usage_open`, rows
-//! of `places_open` (both framed as [`tuman_privacy::event::Rows`]), rows of `ledger` (RowBinary), and the fingerprint
-//! of the report id with the answer it got. The fingerprint never leaves the spool for the store.
+//! Format: a version byte, then five sections, each a u32 little-endian length and its bytes: rows of `usage_open`, rows
+//! of `places_open` (both framed as [`tuman_privacy::event::Rows`]), rows of `ledger` (RowBinary), the fingerprint
+//! of the report id with the answer it got, and zeros in the place of what a withdrawn device would have left: its
+//! record takes as long to write and sync as any other. The fingerprint never leaves the spool for the store.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use tuman_privacy::report_id::Fingerprint;
 
 use crate::answer::Answer;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A record, read back.
 #[derive(PartialEq)]
@@ -32,10 +33,16 @@ impl fmt::Debug for Record<'_> {
     }
 }
 
-/// Writes a record.
+/// Writes a record, with so many bytes of zeros for what was withheld.
 #[must_use]
-pub fn write(usage: &[u8], places: &[u8], ledger: &[u8], answered: Option<(Fingerprint, &Answer)>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(usage.len() + places.len() + ledger.len() + 64);
+pub fn write(
+    usage: &[u8],
+    places: &[u8],
+    ledger: &[u8],
+    answered: Option<(Fingerprint, &Answer)>,
+    withheld: usize,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(usage.len() + places.len() + ledger.len() + withheld + 64);
     out.push(VERSION);
     section(&mut out, |out| out.extend_from_slice(usage));
     section(&mut out, |out| out.extend_from_slice(places));
@@ -46,6 +53,7 @@ pub fn write(usage: &[u8], places: &[u8], ledger: &[u8], answered: Option<(Finge
             answer.write(out);
         }
     });
+    section(&mut out, |out| out.resize(out.len() + withheld, 0));
     out
 }
 
@@ -77,6 +85,7 @@ fn sections(rest: &[u8]) -> Option<Record<'_>> {
     let (places, rest) = take(rest)?;
     let (ledger, rest) = take(rest)?;
     let (answered, rest) = take(rest)?;
+    let (_withheld, rest) = take(rest)?;
     if !rest.is_empty() {
         return None;
     }
@@ -107,9 +116,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(usage: Vec<u8>, places: Vec<u8>, ledger: Vec<u8>, id: [u8; 16], accepted: u32) {
+        fn what_is_written_is_read_back(usage: Vec<u8>, places: Vec<u8>, ledger: Vec<u8>, id: [u8; 16], accepted: u32, withheld in 0_usize..500) {
             let answer = Answer { accepted, refused: vec![(3, tuman_privacy::refusal::Refusal::TooOld)] };
-            let bytes = write(&usage, &places, &ledger, Some((Fingerprint(id), &answer)));
+            let bytes = write(&usage, &places, &ledger, Some((Fingerprint(id), &answer)), withheld);
             let record = read(&bytes).unwrap();
             prop_assert_eq!(record, Record {
                 usage: &usage, places: &places, ledger: &ledger, answered: Some((Fingerprint(id), answer))

@@ -17,9 +17,19 @@ impl RowBinary {
         &self.0
     }
 
+    /// Rows that were encoded apart.
+    pub fn append(&mut self, rows: &RowBinary) -> &mut RowBinary {
+        self.raw(rows.bytes())
+    }
+
     /// `Date`, in days since 1970.
     pub fn date(&mut self, day: tuman_privacy::time::Day) -> &mut RowBinary {
         self.raw(&day.0.to_le_bytes())
+    }
+
+    /// `Bool`.
+    pub fn bool(&mut self, value: bool) -> &mut RowBinary {
+        self.raw(&[u8::from(value)])
     }
 
     /// `UInt32` and `DateTime`.
@@ -52,6 +62,15 @@ impl RowBinary {
         self.length(texts.len());
         for text in texts {
             self.string(text.as_ref());
+        }
+        self
+    }
+
+    /// `Array(Date)`.
+    pub fn dates(&mut self, days: &[tuman_privacy::time::Day]) -> &mut RowBinary {
+        self.length(days.len());
+        for day in days {
+            self.date(*day);
         }
         self
     }

@@ -58,8 +58,12 @@ impl Collector {
     }
 
     fn anonymise(&self, report: &Report<'_>, rng: &mut SmallRng) -> Anonymised {
-        let rules =
-            Rules { catalogue: &self.catalogue.allow_list, region: &self.region, future_tolerance_ms: 600_000 };
+        let rules = Rules {
+            catalogue: &self.catalogue.allow_list,
+            region: &self.region,
+            future_tolerance_ms: 600_000,
+            suppressed: None,
+        };
         let arrival = Arrival { at_ms: self.now_ms, offsets: &self.offsets, open_days: &self.days, opted_out: false };
         anonymise(report, rules, arrival, rng).expect("the load is well-formed")
     }
@@ -145,7 +149,7 @@ fn collector(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let lines = Lines::of(load::APP, black_box(&anonymised));
                 let rows = &anonymised.rows;
-                record::write(&rows.usage, &rows.places, lines.bytes(), Some((fingerprint, &answer)))
+                record::write(&rows.usage, &rows.places, lines.bytes(), Some((fingerprint, &answer)), 0)
             });
         });
     }

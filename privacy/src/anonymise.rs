@@ -16,11 +16,12 @@ use crate::detect::Watch;
 use crate::device::facets;
 use crate::encode::encode;
 use crate::event::{AnonymousEvent, Flags, INSTALL_WEEK_OLDER, INSTALL_WEEK_UNKNOWN, Rows};
-use crate::identifier::{Canonical, Choice, Kind, choose_at};
+use crate::identifier::{Canonical, Choice, Kind, canonicalise, choose_at};
 use crate::place::Region;
 use crate::refusal::{Note, Notes, Refusal};
 use crate::report::{Activity, Consent, Event, Report};
 use crate::suggest::Sighting;
+use crate::suppression::Suppressed;
 use crate::time::{Day, Offsets, parse_ms, parse_week, week};
 use crate::token::{Purpose, Token, Tokeniser};
 use crate::witness::Witness;
@@ -42,6 +43,8 @@ pub struct Rules<'a> {
     pub region: &'a Region,
     /// How far after its arrival an event may lie, in milliseconds.
     pub future_tolerance_ms: i64,
+    /// Devices whose owners have withdrawn; none where nobody has.
+    pub suppressed: Option<&'a Suppressed>,
 }
 
 /// What is known of the moment at which a report arrived.
@@ -78,12 +81,14 @@ pub struct Anonymised {
     pub day: Day,
     /// How many events it held.
     pub received: u32,
-    /// How many of them left a row.
+    /// How many of them left a row, or would have, were the device not suppressed.
     pub accepted: u32,
     /// The others: index in the report, reason.
     pub refused: Vec<(u32, Refusal)>,
     /// What was left out or noted.
     pub notes: Notes,
+    /// An identifier of the report is on the suppression list. The answer is that of an accepted report; no row is kept.
+    pub suppressed: bool,
     /// What is kept.
     pub rows: Rows,
     /// Names that the catalogue does not declare, of a device with a token and a consent to `usage`.
@@ -124,8 +129,9 @@ pub fn anonymise_before<W: Witness>(
     // 2. Consent: what the user granted, and what the policy they saw had asked for.
     let granted = granted(required.consent, rules.catalogue, arrival.opted_out, &mut watch)?;
 
-    // 3. One identifier, in canonical form; from here on only its tokens.
-    let (decisive, choice) = identify(witness, report)?;
+    // 3. One identifier, in canonical form; from here on only its tokens. And whether its owner has withdrawn, which
+    //    changes nothing until the last step: a withdrawn device costs the same work and gets the same answer.
+    let Identified { decisive, choice, suppressed } = identify(witness, report, rules.suppressed)?;
     let identifier = match choice {
         Choice::Chosen(identifier) => Some(identifier),
         Choice::NoToken(_) => None,
@@ -179,8 +185,14 @@ pub fn anonymise_before<W: Witness>(
         // Of such a report nothing is counted but its events.
         notes = Notes::default();
     }
-    let rows = encode(kept.events, &kept.properties, kept.places, rng);
-    Ok(Anonymised { day: arrived, received, accepted, refused, notes, rows, sightings: kept.sightings })
+    let mut rows = encode(kept.events, &kept.properties, kept.places, rng);
+
+    // 9. A withdrawn device leaves none of them.
+    if suppressed {
+        rows.withhold();
+        kept.sightings.clear();
+    }
+    Ok(Anonymised { day: arrived, received, accepted, refused, notes, suppressed, rows, sightings: kept.sightings })
 }
 
 struct Required<'r, 'a> {
@@ -228,13 +240,31 @@ fn granted(
     Ok(Ok(purposes))
 }
 
-/// What the identifiers of the report come to, and which of them decided it.
-fn identify<W: Witness>(witness: &mut W, report: &Report<'_>) -> Result<(Option<usize>, Choice), Rejection> {
+/// What the identifiers of a report come to.
+struct Identified {
+    /// The one that decided it.
+    decisive: Option<usize>,
+    choice: Choice,
+    suppressed: bool,
+}
+
+fn identify<W: Witness>(
+    witness: &mut W,
+    report: &Report<'_>,
+    list: Option<&Suppressed>,
+) -> Result<Identified, Rejection> {
     let mut ids = Vec::with_capacity(report.device.ids.len());
     for id in &report.device.ids {
         let kind = id.kind.text().and_then(Kind::from_name).ok_or(Rejection::Field("/device/ids/kind"))?;
         let value = id.value.text().ok_or(Rejection::Field("/device/ids/value"))?;
         ids.push((kind, value));
+    }
+    let mut suppressed = false;
+    if let Some(list) = list {
+        // Each of them, and not only the one that becomes the token: a device is known by any of its identifiers.
+        for (kind, value) in &ids {
+            suppressed |= canonicalise(*kind, value).is_ok_and(|id| list.holds(&id));
+        }
     }
     let choice = choose_at(ids);
     match &choice {
@@ -242,7 +272,8 @@ fn identify<W: Witness>(witness: &mut W, report: &Report<'_>) -> Result<(Option<
         Ok((_, Choice::NoToken(why))) => witness.identifier(Err(*why)),
         Err(_) => telling::identifiers(witness, report, None, &[]),
     }
-    choice.map_err(|_| Rejection::Identifier)
+    let (decisive, choice) = choice.map_err(|_| Rejection::Identifier)?;
+    Ok(Identified { decisive, choice, suppressed })
 }
 
 /// The tokens of the report's device, computed once for each day that its events fall on.

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use zeroize::Zeroize;
+
 use crate::place::Cell;
 use crate::time::{Day, LocalHour};
 use crate::token::Token;
@@ -72,6 +74,17 @@ pub struct Rows {
     pub places: Vec<u8>,
     /// How many rows of each there are for a day.
     pub counts: Vec<RowCount>,
+    /// How many bytes of rows were withheld: those of a withdrawn device, for which `counts` says how many there were.
+    pub withheld: usize,
+}
+
+impl Rows {
+    /// Wipes the rows. What was made is known by its size alone, so that a record of the same size can be written.
+    pub(crate) fn withhold(&mut self) {
+        self.withheld = self.usage.len() + self.places.len();
+        self.usage.zeroize();
+        self.places.zeroize();
+    }
 }
 
 impl fmt::Debug for Rows {

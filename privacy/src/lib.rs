@@ -26,6 +26,7 @@ pub mod report;
 pub mod report_id;
 pub mod secret;
 pub mod suggest;
+pub mod suppression;
 pub mod time;
 pub mod token;
 pub mod witness;

@@ -106,7 +106,7 @@ impl fmt::Debug for Token {
 
 /// Makes the tokens of one day: the hash is keyed once, and copied for each token.
 pub struct Tokeniser {
-    keyed: Paged<Hmac<Sha256>>,
+    keyed: Paged<KeyedHash>,
 }
 
 impl Tokeniser {
@@ -124,15 +124,9 @@ impl Tokeniser {
     /// Only the first 65,535 bytes of `app` count: the name comes from the catalogue, which keeps it far shorter.
     #[must_use]
     pub fn token(&self, app: &str, purpose: Purpose, id: &Canonical) -> Token {
-        let mut hash = self.keyed.get().clone();
         let parts: [&[u8]; 5] =
             [TOKEN_DOMAIN, app.as_bytes(), purpose.name().as_bytes(), id.kind().name().as_bytes(), id.expose()];
-        for part in parts {
-            let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
-            hash.update(&length.to_be_bytes());
-            hash.update(part.get(..usize::from(length)).unwrap_or(part));
-        }
-        let mut code = hash.finalize().into_bytes();
+        let mut code = length_prefixed(self.keyed.get(), &parts);
         let mut first = [0; 8];
         for (to, from) in first.iter_mut().zip(&code) {
             *to = *from;
@@ -220,6 +214,20 @@ impl fmt::Debug for Ratchet {
     }
 }
 
+/// A hash that is keyed already; wiped when dropped.
+pub(crate) type KeyedHash = Hmac<Sha256>;
+
+/// The code of parts, each with its length before it, so that none can run into the next.
+pub(crate) fn length_prefixed(keyed: &KeyedHash, parts: &[&[u8]]) -> hmac::digest::Output<Sha256> {
+    let mut hash = keyed.clone();
+    for part in parts {
+        let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
+        hash.update(&length.to_be_bytes());
+        hash.update(part.get(..usize::from(length)).unwrap_or(part));
+    }
+    hash.finalize().into_bytes()
+}
+
 fn take(source: &mut [u8; 32], keeper: Option<&'static dyn Keeper>) -> Secret {
     let mut secret = Secret::empty(keeper);
     secret.bytes_mut().copy_from_slice(source);
@@ -231,7 +239,7 @@ fn take(source: &mut [u8; 32], keeper: Option<&'static dyn Keeper>) -> Secret {
 // caller, where `wipe_stack` reaches it.
 
 #[inline(never)]
-fn set_up(keyed: &mut Paged<Hmac<Sha256>>, key: &[u8; 32]) {
+pub(crate) fn set_up(keyed: &mut Paged<KeyedHash>, key: &[u8; 32]) {
     keyed.put(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"));
 }
 

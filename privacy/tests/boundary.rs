@@ -6,10 +6,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tuman_privacy::anonymise::{Anonymised, Arrival, Rejection, Rules, anonymise};
 use tuman_privacy::catalogue::{Catalogue, Declaration, EventDeclaration, Purposes};
+use tuman_privacy::identifier::{Kind, canonicalise};
 use tuman_privacy::place::Region;
 use tuman_privacy::properties::{PropertyDeclaration, value_code};
 use tuman_privacy::refusal::{Note, Refusal};
 use tuman_privacy::report::Report;
+use tuman_privacy::suppression::{Suppressed, TagBits, Tagger};
 use tuman_privacy::time::{Day, Offsets};
 use tuman_privacy::token::{DayKey, Tokeniser};
 
@@ -21,6 +23,7 @@ struct Boundary {
     catalogue: Catalogue,
     region: Region,
     open_days: Vec<(Day, Arc<Tokeniser>)>,
+    suppressed: Option<Suppressed>,
 }
 
 fn boundary() -> Boundary {
@@ -45,6 +48,7 @@ fn boundary() -> Boundary {
         catalogue: Catalogue::compile(&declaration).unwrap(),
         region: Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: vec![] },
         open_days: vec![(Day(TODAY.0 - 1), key(1)), (TODAY, key(2))],
+        suppressed: None,
     }
 }
 
@@ -55,11 +59,23 @@ impl Boundary {
 
     fn take_from(&self, body: &str, opted_out: bool) -> Result<Anonymised, Rejection> {
         let report = Report::parse(body.as_bytes(), 500).expect("the test's body is a report");
-        let rules = Rules { catalogue: &self.catalogue, region: &self.region, future_tolerance_ms: 600_000 };
+        let rules = Rules {
+            catalogue: &self.catalogue,
+            region: &self.region,
+            future_tolerance_ms: 600_000,
+            suppressed: self.suppressed.as_ref(),
+        };
         let offsets = Offsets::new(5 * 3600, vec![]);
         let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &self.open_days, opted_out };
         anonymise(&report, rules, arrival, &mut Counter(0))
     }
+}
+
+/// The boundary of a collector from which the owner of a device has withdrawn.
+fn withdrawn(kind: Kind, value: &str) -> Boundary {
+    let tagger = Arc::new(Tagger::take(&mut [9; 32], TagBits::new(TagBits::MOST).unwrap()));
+    let tag = tagger.tag(&canonicalise(kind, value).unwrap());
+    Boundary { suppressed: Some(Suppressed::new(tagger, [tag])), ..boundary() }
 }
 
 /// Enough randomness for a shuffle in a test.
@@ -306,6 +322,93 @@ fn nothing_but_a_registered_value_is_left_of_a_device() {
     let taken = boundary().take(&body).unwrap();
     let row = tuman_privacy::encode::rows(&taken.rows.usage).next().unwrap();
     assert_eq!(&row[19..25], &[0; 6]);
+}
+
+const UUID: &str = "ea7583cd-a667-48bc-b806-42ecb2b48606";
+
+/// A report of a device with these identifiers.
+fn of(ids: &[(&str, &str)]) -> String {
+    let ids: Vec<String> =
+        ids.iter().map(|(kind, value)| format!(r#"{{"kind":"{kind}","value":"{value}"}}"#)).collect();
+    let place = r#","location":{"lat":51.128,"lon":71.43},"props":{"screen":"home"}"#;
+    report_with(
+        r#""usage":true,"location":true,"policy":"2026-01""#,
+        &ids.join(","),
+        &format!("{},5,{}", event("2026-10-05T09:00:00+05:00", place), event("2026-10-04T23:30:00+05:00", place)),
+    )
+}
+
+#[test]
+fn a_withdrawn_device_gets_the_same_answer_and_leaves_no_row() {
+    let body = of(&[("imei", "490154203237518")]);
+    let (taken, withheld) =
+        (boundary().take(&body).unwrap(), withdrawn(Kind::Imei, "49-015420-323751-8").take(&body).unwrap());
+    assert!(!taken.suppressed && withheld.suppressed);
+    assert_eq!(
+        (taken.received, taken.accepted, &taken.refused, &taken.notes, &taken.rows.counts),
+        (withheld.received, withheld.accepted, &withheld.refused, &withheld.notes, &withheld.rows.counts)
+    );
+    assert!(withheld.rows.usage.is_empty() && withheld.rows.places.is_empty());
+    assert_eq!(withheld.rows.withheld, taken.rows.usage.len() + taken.rows.places.len());
+    assert_eq!((taken.accepted, taken.rows.withheld), (2, 0));
+}
+
+#[test]
+fn every_valid_identifier_is_looked_up_and_not_only_the_chosen_one() {
+    let boundary = withdrawn(Kind::Imei, "490154203237518");
+    let suppressed = |ids: &[(&str, &str)]| boundary.take(&of(ids)).unwrap().suppressed;
+    let imei = ("imei", "4901542032375101");
+    assert!(suppressed(&[("install_id", UUID), imei]));
+    assert!(suppressed(&[imei, ("install_id", UUID)]));
+    // Also where an opt-out keeps it from becoming the token, and beside one that is broken.
+    assert!(suppressed(&[("idfa", "00000000-0000-0000-0000-000000000000"), imei]));
+    assert!(suppressed(&[("install_id", UUID), ("mac", "?"), imei]));
+    assert!(!suppressed(&[("install_id", UUID)]));
+    assert!(!suppressed(&[]));
+    // What is refused is refused as ever.
+    assert_eq!(boundary.take(&of(&[("mac", "?")])), Err(Rejection::Identifier));
+}
+
+#[test]
+fn another_kind_of_the_same_form_is_another_identifier() {
+    let boundary = withdrawn(Kind::Gaid, UUID);
+    assert!(boundary.take(&of(&[("gaid", UUID)])).unwrap().suppressed);
+    assert!(!boundary.take(&of(&[("idfa", UUID)])).unwrap().suppressed);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_spelling_of_a_withdrawn_identifier_is_suppressed(
+        imei in "[1-9][0-9]{13}", version in "[0-9]{2}", meid in "[A-F][0-9A-F]{13}", mac in "[0-9a-f]0[0-9a-f]{9}[1-9a-f]",
+        uuid in "[1-9a-e][0-9a-f]{31}", at in 1_usize..13,
+    ) {
+        let grouped = |text: &str, group: usize, separator: &str| {
+            let groups: Vec<&str> = (0..text.len()).step_by(group).map(|start| &text[start..start + group]).collect();
+            groups.join(separator)
+        };
+        let parted = |text: &str, separator: &str| format!("{}{separator}{}", &text[..at], &text[at..]);
+        let decimal = format!(
+            "{:010}{:08}",
+            u32::from_str_radix(&meid[..8], 16).unwrap(),
+            u32::from_str_radix(&meid[8..], 16).unwrap()
+        );
+        let hyphened = format!("{}-{}-{}-{}-{}", &uuid[..8], &uuid[8..12], &uuid[12..16], &uuid[16..20], &uuid[20..]);
+        let spellings = [
+            (Kind::Imei, vec![imei.clone(), format!("{imei}{version}"), parted(&imei, " "), parted(&imei, "-")]),
+            (Kind::Meid, vec![meid.clone(), meid.to_lowercase(), parted(&meid, " "), parted(&decimal, "-"), decimal]),
+            (Kind::Mac, vec![mac.clone(), mac.to_uppercase(), grouped(&mac, 2, ":"), grouped(&mac, 2, "-"), grouped(&mac, 4, ".")]),
+            (Kind::InstallId, vec![uuid.clone(), uuid.to_uppercase(), hyphened.to_uppercase(), hyphened]),
+        ];
+        for (kind, spellings) in spellings {
+            let boundary = withdrawn(kind, &spellings[0]);
+            for spelling in &spellings {
+                let taken = boundary.take(&of(&[("android_id", "3f8a9c04d17be265"), (kind.name(), spelling)])).unwrap();
+                prop_assert!(taken.suppressed, "{}", kind.name());
+            }
+        }
+    }
 }
 
 proptest! {

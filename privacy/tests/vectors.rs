@@ -5,6 +5,7 @@
 use serde_json::Value;
 use tuman_privacy::detect::{Detector, card, detect, iin, kz_mobile};
 use tuman_privacy::identifier::{Invalid, Kind, Unusable, canonicalise};
+use tuman_privacy::suppression::{TagBits, Tagger};
 use tuman_privacy::token::{DayKey, Purpose, Ratchet, Tokeniser};
 
 const IDENTIFIERS: &str = include_str!("../../sdk-spec/vectors/identifiers.json");
@@ -202,6 +203,20 @@ fn every_token_vector_holds() {
         for (purpose, field) in [(Purpose::Usage, "usage"), (Purpose::Location, "location")] {
             let token = tokeniser.token(text(entry, "app"), purpose, &id);
             assert_eq!(format!("{:016x}", token.get()), text(entry, field), "{entry}");
+        }
+    }
+}
+
+#[test]
+fn every_tag_vector_holds() {
+    let vectors = parsed(TOKENS);
+    let entries = vectors["suppression"]["tags"].as_array().unwrap();
+    assert_eq!(entries.len(), 6);
+    for entry in entries {
+        let id = canonicalise(Kind::from_name(text(entry, "kind")).unwrap(), text(entry, "canonical")).unwrap();
+        for (bits, field) in [(12, "tag_12"), (20, "tag_20"), (24, "tag_24")] {
+            let tagger = Tagger::take(&mut bytes(entry, "key_hex"), TagBits::new(bits).unwrap());
+            assert_eq!(u64::from(tagger.tag(&id).get()), entry[field].as_u64().unwrap(), "{entry}");
         }
     }
 }

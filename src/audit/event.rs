@@ -20,6 +20,7 @@ use crate::keys::{Act, ActKind, KeyRecord};
 use crate::policy;
 use crate::seal::journal::Journal;
 use crate::stats::PlacesQuery;
+use crate::withdrawal::{Case, CaseNumber, Summary};
 
 /// Something that was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,14 @@ pub enum Event {
     DaySealed(DaySealed),
     /// Releases were handed out in bulk.
     Exported(Exported),
+    /// A withdrawal was registered, and its device put on the suppression list.
+    WithdrawalRegistered(WithdrawalRegistered),
+    /// The device's rows are erased from the open days.
+    WithdrawalErased(WithdrawalErased),
+    /// The device's owner was answered.
+    WithdrawalAnswered(WithdrawalAnswered),
+    /// The suppression list and its key are destroyed.
+    SuppressionListEnded(SuppressionListEnded),
 }
 
 /// The kinds of entries.
@@ -69,11 +78,19 @@ pub enum Kind {
     DaySealed,
     /// [`Event::Exported`].
     Exported,
+    /// [`Event::WithdrawalRegistered`].
+    WithdrawalRegistered,
+    /// [`Event::WithdrawalErased`].
+    WithdrawalErased,
+    /// [`Event::WithdrawalAnswered`].
+    WithdrawalAnswered,
+    /// [`Event::SuppressionListEnded`].
+    SuppressionListEnded,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Started,
         Kind::Reloaded,
         Kind::ReloadRefused,
@@ -86,6 +103,10 @@ impl Kind {
         Kind::KeysMixAccepted,
         Kind::DaySealed,
         Kind::Exported,
+        Kind::WithdrawalRegistered,
+        Kind::WithdrawalErased,
+        Kind::WithdrawalAnswered,
+        Kind::SuppressionListEnded,
     ];
 
     /// Its word in the log.
@@ -104,6 +125,10 @@ impl Kind {
             Kind::KeysMixAccepted => ActKind::KeysMixAccepted.word(),
             Kind::DaySealed => "day_sealed",
             Kind::Exported => "exported",
+            Kind::WithdrawalRegistered => "withdrawal_registered",
+            Kind::WithdrawalErased => "withdrawal_erased",
+            Kind::WithdrawalAnswered => "withdrawal_answered",
+            Kind::SuppressionListEnded => "suppression_list_ended",
         }
     }
 }
@@ -127,6 +152,10 @@ impl Event {
             },
             Event::DaySealed(_) => Kind::DaySealed,
             Event::Exported(_) => Kind::Exported,
+            Event::WithdrawalRegistered(_) => Kind::WithdrawalRegistered,
+            Event::WithdrawalErased(_) => Kind::WithdrawalErased,
+            Event::WithdrawalAnswered(_) => Kind::WithdrawalAnswered,
+            Event::SuppressionListEnded(_) => Kind::SuppressionListEnded,
         }
     }
 
@@ -141,6 +170,10 @@ impl Event {
             Event::KeysActed(detail) => serde_json::to_string(detail),
             Event::DaySealed(detail) => serde_json::to_string(detail),
             Event::Exported(detail) => serde_json::to_string(detail),
+            Event::WithdrawalRegistered(detail) => serde_json::to_string(detail),
+            Event::WithdrawalErased(detail) => serde_json::to_string(detail),
+            Event::WithdrawalAnswered(detail) => serde_json::to_string(detail),
+            Event::SuppressionListEnded(detail) => serde_json::to_string(detail),
         };
         detail.expect("texts, numbers and maps of them are JSON")
     }
@@ -274,6 +307,75 @@ impl DaySealed {
             }
         }
         sealed
+    }
+}
+
+/// Which case, until when, from which app, on which list. Nothing of the device.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WithdrawalRegistered {
+    case: CaseNumber,
+    received: Date,
+    due: Date,
+    app: Option<AppId>,
+    list: String,
+}
+
+impl WithdrawalRegistered {
+    /// Of a case.
+    #[must_use]
+    pub fn of(case: &Case) -> WithdrawalRegistered {
+        WithdrawalRegistered {
+            case: case.case.clone(),
+            received: case.received,
+            due: case.due,
+            app: case.app.clone().map(AppId),
+            list: case.list.clone(),
+        }
+    }
+}
+
+/// Of which case, and on which days the device was looked for; not whether, nor how much, there was.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WithdrawalErased {
+    case: CaseNumber,
+    open_days: Vec<Date>,
+}
+
+impl WithdrawalErased {
+    /// Of a case.
+    #[must_use]
+    pub fn of(case: &Case, open_days: &[Date]) -> WithdrawalErased {
+        WithdrawalErased { case: case.case.clone(), open_days: open_days.to_vec() }
+    }
+}
+
+/// Which case.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WithdrawalAnswered {
+    case: CaseNumber,
+}
+
+impl WithdrawalAnswered {
+    /// Of a case.
+    #[must_use]
+    pub fn of(case: &Case) -> WithdrawalAnswered {
+        WithdrawalAnswered { case: case.case.clone() }
+    }
+}
+
+/// Which list, by its random name, since when, and how many tags it had.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SuppressionListEnded {
+    list: String,
+    begun_at: Timestamp,
+    tags: u64,
+}
+
+impl SuppressionListEnded {
+    /// Of a list.
+    #[must_use]
+    pub fn of(list: &Summary) -> SuppressionListEnded {
+        SuppressionListEnded { list: list.name.clone(), begun_at: list.begun_at, tags: list.tags }
     }
 }
 
@@ -432,8 +534,19 @@ mod tests {
             Event::KeyCreated(KeyCreated::of(&key)),
         ];
         events.extend(ActKind::ALL.map(act));
-        events.push(Event::DaySealed(DaySealed::with(day, Some(&key))));
+        let journal = Journal { day, sealed_at: created_at, apps: Vec::new() };
+        events.push(Event::DaySealed(DaySealed::with(&journal, Some(&key))));
         events.push(Event::Exported(Exported::places(&PlacesQuery { scope, precision: 5 }, Recipient::Command)));
+        let case = CaseNumber::parse("2026/17").unwrap();
+        let (app, list) = (Some(AppId("kz.example.app".into())), "04".to_owned());
+        let registered =
+            WithdrawalRegistered { case: case.clone(), received: day, due: day, app, list: list.clone() };
+        events.extend([
+            Event::WithdrawalRegistered(registered),
+            Event::WithdrawalErased(WithdrawalErased { case: case.clone(), open_days: vec![day] }),
+            Event::WithdrawalAnswered(WithdrawalAnswered { case }),
+            Event::SuppressionListEnded(SuppressionListEnded { list, begun_at: created_at, tags: 1 }),
+        ]);
         events
     }
 

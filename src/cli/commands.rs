@@ -10,7 +10,7 @@ use super::{ConfigArgs, output};
 use crate::app::{App, Declared};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::control::{Reply, Request, ask, carry_out};
+use crate::control::{Reply, Request, ask_about, carry_out};
 use crate::log;
 use crate::seal::Summary;
 
@@ -130,10 +130,15 @@ pub(super) fn doctor(args: &PlainArgs) -> Result<ExitCode> {
 
 /// Has a command carried out: by the collector on the folder, or here.
 pub(super) fn command(args: &ConfigArgs, request: &Request) -> Result<Reply> {
-    let config = args.load(Vec::new())?;
-    let reply = match ask(&config.paths.data, request).context("the running collector did not answer")? {
+    command_about(args.load(Vec::new())?, request, "")
+}
+
+/// The same, about identifiers: a line each.
+pub(super) fn command_about(config: Config, request: &Request, identifiers: &str) -> Result<Reply> {
+    let asked = ask_about(&config.paths.data, request, identifiers);
+    let reply = match asked.context("the running collector did not answer")? {
         Some(reply) => reply,
-        None => here(config, request.clone())?,
+        None => here(config, request.clone(), identifiers)?,
     };
     match reply {
         Reply::Failed(why) => bail!(why),
@@ -141,7 +146,7 @@ pub(super) fn command(args: &ConfigArgs, request: &Request) -> Result<Reply> {
     }
 }
 
-fn here(config: Config, request: Request) -> Result<Reply> {
+fn here(config: Config, request: Request, identifiers: &str) -> Result<Reply> {
     // It holds keys while it works, as `serve` does.
     super::serve::harden();
     log::start(&config.log);
@@ -150,7 +155,7 @@ fn here(config: Config, request: Request) -> Result<Reply> {
     actix_web::rt::System::new().block_on(async move {
         let app = Arc::new(App::open(config, declared, store, Arc::new(SystemClock))?);
         let loading = actix_web::rt::spawn(app.loader.clone().run());
-        let reply = carry_out(request, &app).await;
+        let reply = carry_out(request, identifiers, &app).await;
         app.close(Some(loading)).await;
         Ok(reply)
     })

@@ -123,6 +123,7 @@ fn announce(json: bool, listeners: &crate::listeners::Listeners, tokens: &Tokens
                 "app_key": tokens.app_key,
                 "analyst_token": tokens.analyst_token,
                 "operator_token": tokens.operator_token,
+                "officer_token": tokens.officer_token,
             })
             .to_string(),
         );
@@ -139,6 +140,7 @@ fn announce(json: bool, listeners: &crate::listeners::Listeners, tokens: &Tokens
         vec!["App key (write only)".into(), tokens.app_key.clone()],
         vec!["Analyst's token".into(), tokens.analyst_token.clone()],
         vec!["Operator's token".into(), tokens.operator_token.clone()],
+        vec!["Officer's token".into(), tokens.officer_token.clone()],
         vec!["Configuration".into(), tokens.config.display().to_string()],
     ]);
     output::line("\nStop it with Ctrl-C.");

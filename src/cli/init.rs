@@ -33,6 +33,7 @@ pub(super) struct Tokens {
     pub(super) app_key: String,
     pub(super) analyst_token: String,
     pub(super) operator_token: String,
+    pub(super) officer_token: String,
     pub(super) config: PathBuf,
 }
 
@@ -48,6 +49,7 @@ pub(super) fn run(args: &InitArgs) -> Result<ExitCode> {
         vec!["App key (write only)".into(), tokens.app_key.clone()],
         vec!["Analyst's token".into(), tokens.analyst_token.clone()],
         vec!["Operator's token".into(), tokens.operator_token.clone()],
+        vec!["Officer's token".into(), tokens.officer_token.clone()],
     ]);
     output::line("\nThey are shown this once: the folder keeps their hashes. Next:");
     output::line(&format!("  tuman serve --config {}", tokens.config.display()));
@@ -71,11 +73,13 @@ pub(super) fn make(folder: &Path, app: &str, catalogue: &str, config: &str) -> R
     let (app_key, app_grant) = issue("first app", Role::App, Some(app))?;
     let (analyst_token, analyst_grant) = issue("first analyst", Role::Analyst, None)?;
     let (operator_token, operator_grant) = issue("first operator", Role::Operator, None)?;
+    let (officer_token, officer_grant) = issue("first officer", Role::Officer, None)?;
     write(&folder.join("catalogue").join(format!("{app}.toml")), catalogue)?;
-    write(&folder.join("access.toml"), &file_of(vec![app_grant, analyst_grant, operator_grant]))?;
+    let grants = vec![app_grant, analyst_grant, operator_grant, officer_grant];
+    write(&folder.join("access.toml"), &file_of(grants))?;
     // Last: while it is missing, the folder can be made again.
     write(&file, config)?;
-    Ok(Tokens { app_key, analyst_token, operator_token, config: file })
+    Ok(Tokens { app_key, analyst_token, operator_token, officer_token, config: file })
 }
 
 pub(super) fn write(file: &Path, text: &str) -> Result<()> {

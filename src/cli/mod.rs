@@ -14,6 +14,7 @@ mod output;
 mod policy;
 mod serve;
 mod stop;
+mod withdraw;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,7 +96,12 @@ enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
-    /// Look the collector over: spool, keys, store, ledger, seals, audit log
+    /// Withdraw a device: stop collecting from it, erase its rows, keep the deadline of the answer
+    #[command(
+        after_help = "Examples:\n  tuman withdraw --case W-2026/017 --received 2026-10-05 --ids -      then lines such as imei=490154203237518\n  tuman withdraw --list\n  tuman withdraw --status W-2026/017 --lang kk\n  tuman withdraw --answered W-2026/017\nGive identifiers on the standard input (--ids -): those in arguments (--id) can be seen in the list of processes\nand stay in the shell's history. Kinds: install_id, android_id, idfv, gaid, idfa, imei, meid, mac.\nWhere it was interrupted, give it again: what is done stays done."
+    )]
+    Withdraw(withdraw::WithdrawArgs),
+    /// Look the collector over: spool, keys, store, ledger, seals, audit log, withdrawals
     #[command(
         after_help = "Example:\n  tuman doctor --config /srv/tuman/tuman.toml\nExit code 3 where something is not well."
     )]
@@ -144,6 +150,7 @@ pub fn run() -> ExitCode {
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Audit { command } => audit::run(&command),
+        Command::Withdraw(args) => withdraw::run(args),
         Command::Doctor(args) => commands::doctor(&args),
         Command::Policy(args) => policy::run(&args),
     };

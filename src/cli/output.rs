@@ -14,6 +14,12 @@ pub(super) fn json<T: Serialize>(value: &T) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
+/// Tells whoever sits there something that is no result.
+#[allow(clippy::disallowed_methods)]
+pub(super) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints what went wrong, and why. For whoever ran the command: it is no line of the log.
 #[allow(clippy::disallowed_methods)]
 pub(super) fn error(error: &anyhow::Error) {

@@ -91,6 +91,7 @@ pub(super) async fn serve(
         }
     });
     actix_web::rt::spawn(forget(app.clone()));
+    actix_web::rt::spawn(recover(app.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -159,6 +160,13 @@ async fn forget(app: Arc<App>) {
         if let Ok(Err(error)) = forgotten {
             Line::ReportsNotForgotten { fault: (&error).into() }.write();
         }
+    }
+}
+
+/// Books what an erasure that was cut short has left unbooked.
+async fn recover(app: Arc<App>) {
+    if let Err(error) = app.withdrawals.recover().await {
+        Line::ErasureNotBooked { fault: (&error).into() }.write();
     }
 }
 

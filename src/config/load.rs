@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
+use tuman_privacy::suppression::TagBits;
 
 use super::Config;
 use crate::clock::Zone;
@@ -192,6 +193,9 @@ fn check(config: &Config, problems: &mut Vec<Problem>) {
             wrong("privacy.sensitive_places", "expected geohashes of three to five characters");
             break;
         }
+    }
+    if TagBits::new(config.privacy.suppression_bits).is_none() {
+        wrong("privacy.suppression_bits", "expected 12 to 24");
     }
     if config.limits.events == 0 || config.limits.events > 10_000 {
         wrong("limits.events", "expected 1 to 10000");

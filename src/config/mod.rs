@@ -49,7 +49,7 @@ pub struct Paths {
     pub data: PathBuf,
     /// One TOML file per app.
     pub catalogue: PathBuf,
-    /// Hashed tokens of apps, analysts and operators.
+    /// Hashed tokens of apps, analysts, operators and officers.
     pub access: PathBuf,
     /// Day keys. Empty: a folder of its own in memory (`/dev/shm`), where there is one.
     pub keys: PathBuf,
@@ -184,6 +184,8 @@ pub struct Privacy {
     pub region_name: String,
     /// Geohash prefixes in which only three characters are kept.
     pub sensitive_places: Vec<String>,
+    /// Bits of the tags by which withdrawn devices are known.
+    pub suppression_bits: u8,
 }
 
 impl Default for Privacy {
@@ -195,6 +197,7 @@ impl Default for Privacy {
             region: [46.4, 40.5, 87.4, 55.5],
             region_name: "Kazakhstan".into(),
             sensitive_places: Vec::new(),
+            suppression_bits: 20,
         }
     }
 }

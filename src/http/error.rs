@@ -17,6 +17,7 @@ use crate::ingest::IngestError;
 use crate::log::Line;
 use crate::metrics::Metric;
 use crate::spool::AppendError;
+use crate::withdrawal::{ListError, WithdrawalError};
 use crate::{stats, store::StoreError};
 
 /// What a client is told.
@@ -64,6 +65,10 @@ pub enum Code {
     InvalidIdentifier,
     /// A question has wrong parameters.
     InvalidQuery,
+    /// A withdrawal has wrong fields.
+    InvalidWithdrawal,
+    /// The case of a withdrawal stands for something else.
+    CaseConflict,
     /// Too many requests of one key or address, or of all together.
     RateLimited,
     /// The spool holds as much as it may.
@@ -80,7 +85,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Code; 22] = [
+    pub const ALL: [Code; 24] = [
         Code::MalformedJson,
         Code::JsonTooDeep,
         Code::BadEncoding,
@@ -97,6 +102,8 @@ impl Code {
         Code::InvalidReport,
         Code::InvalidIdentifier,
         Code::InvalidQuery,
+        Code::InvalidWithdrawal,
+        Code::CaseConflict,
         Code::RateLimited,
         Code::SpoolFull,
         Code::SpoolFailed,
@@ -154,6 +161,14 @@ impl Code {
                 ("invalid_identifier", S::UNPROCESSABLE_ENTITY, "An identifier is not of its declared kind.")
             }
             Code::InvalidQuery => ("invalid_query", S::UNPROCESSABLE_ENTITY, "The question has wrong parameters."),
+            Code::InvalidWithdrawal => {
+                ("invalid_withdrawal", S::UNPROCESSABLE_ENTITY, "The withdrawal has wrong fields; nothing was done.")
+            }
+            Code::CaseConflict => (
+                "case_conflict",
+                S::CONFLICT,
+                "The case is registered with another day of receipt or another app, or is answered; nothing was done.",
+            ),
             Code::RateLimited => ("rate_limited", S::TOO_MANY_REQUESTS, "Too much at once: try again later."),
             Code::SpoolFull => {
                 ("spool_full", S::SERVICE_UNAVAILABLE, "The collector's disk queue is full: try again later.")
@@ -226,6 +241,11 @@ impl Problem {
     pub fn field(&self) -> Option<&'static str> {
         self.field
     }
+
+    /// A withdrawal with these fields wrong.
+    pub(super) fn withdrawal(problems: Vec<stats::Problem>) -> Problem {
+        Problem { problems, ..Code::InvalidWithdrawal.into() }
+    }
 }
 
 impl From<Code> for Problem {
@@ -283,6 +303,28 @@ impl From<AppendError> for Problem {
             AppendError::Closed => Code::ShuttingDown,
         };
         code.into()
+    }
+}
+
+impl From<WithdrawalError> for Problem {
+    fn from(error: WithdrawalError) -> Problem {
+        let wrong = |parameter| {
+            let detail = error.to_string();
+            Problem::withdrawal(vec![stats::Problem { parameter: Some(parameter), detail }])
+        };
+        match error {
+            WithdrawalError::UnknownApp => wrong("app"),
+            WithdrawalError::Received => wrong("received"),
+            WithdrawalError::Conflict => Code::CaseConflict.into(),
+            WithdrawalError::Store(error) => error.into(),
+            WithdrawalError::Audit(error) => error.into(),
+            WithdrawalError::Load(_) | WithdrawalError::List(ListError::InUse) => Code::StoreUnavailable.into(),
+            WithdrawalError::Interrupted => Code::ShuttingDown.into(),
+            _ => {
+                Line::WithdrawalFailed { fault: (&error).into() }.write();
+                Code::Internal.into()
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::metrics::{self, Metric};
 use crate::process;
+use crate::withdrawal::Alarm;
 
 /// `GET /healthz`: the process runs.
 pub(super) async fn alive() -> HttpResponse {
@@ -54,6 +55,15 @@ pub(super) async fn metrics(app: Data<App>) -> HttpResponse {
         Metric::MemoryBytes.set(used.memory_bytes);
         Metric::CpuSeconds.set_to(used.cpu_seconds);
     }
+    let alarms = app.withdrawals.alarms();
+    for (metric, alarm) in [
+        (Metric::WithdrawalsDue, Alarm::Due),
+        (Metric::WithdrawalsOverdue, Alarm::Overdue),
+        (Metric::WithdrawalsUnfinished, Alarm::Unfinished),
+    ] {
+        metric.set(alarms.get(&alarm).copied().unwrap_or(0));
+    }
+    Metric::SuppressionTags.set(app.withdrawals.tags());
     let text = metrics::recorder().map(metrics_exporter_prometheus::PrometheusHandle::render).unwrap_or_default();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)
 }

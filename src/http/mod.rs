@@ -11,3 +11,4 @@ mod page;
 mod preview;
 pub mod routes;
 mod stats;
+mod withdrawals;

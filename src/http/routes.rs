@@ -6,7 +6,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::{Code, Problem};
-use super::{collect, internal, ledger, page, preview, stats};
+use super::{collect, internal, ledger, page, preview, stats, withdrawals};
 
 /// What the public listener serves.
 pub fn public(routes: &mut ServiceConfig) {
@@ -22,6 +22,8 @@ pub fn public(routes: &mut ServiceConfig) {
         .service(only("/v1/stats/releases/{name}", "GET").route(web::get().to(stats::release)))
         // Operators
         .service(only("/v1/ledger", "GET").route(web::get().to(ledger::ledger)))
+        // Officers
+        .service(only("/v1/withdrawals", "POST").route(web::post().to(withdrawals::withdraw)))
         // People
         .service(only("/", "GET, POST").route(web::get().to(page::page)).route(web::post().to(page::sign_in)))
         .service(only("/privacy", "GET").route(web::get().to(page::privacy)))

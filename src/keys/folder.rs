@@ -132,9 +132,7 @@ impl Folder {
 
 /// Writes a secret for this user alone; it is whole and on disk when this returns, or not there.
 pub(crate) fn write_secret(file: &Path, secret: &[u8]) -> io::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{FRESH}"));
-    let fresh = file.with_file_name(name);
+    let fresh = unfinished(file);
     let before = OpenOptions::new().write(true).open(file).ok();
     let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
     out.write_all(secret)?;
@@ -144,6 +142,30 @@ pub(crate) fn write_secret(file: &Path, secret: &[u8]) -> io::Result<()> {
     sync(file.parent().unwrap_or(Path::new(".")))?;
     // The one before has no name any more, and its bytes go before its space does.
     before.map_or(Ok(()), overwrite)
+}
+
+/// Overwrites and removes the file of a secret, also one that a crash left unfinished. One that is not there is fine.
+pub(crate) fn erase_secret(file: &Path) -> io::Result<()> {
+    let gone = unfinished(file);
+    let remove = || match OpenOptions::new().write(true).open(&gone) {
+        Ok(out) => overwrite(out).and_then(|()| fs::remove_file(&gone)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    remove()?;
+    // It leaves its name before it is overwritten: a crash in between leaves no file of zeros that would be read.
+    match fs::rename(file, &gone) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => remove()?,
+    }
+    sync(file.parent().unwrap_or(Path::new(".")))
+}
+
+/// Where a file is until it is whole.
+fn unfinished(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{FRESH}"));
+    file.with_file_name(name)
 }
 
 fn overwrite(mut file: File) -> io::Result<()> {

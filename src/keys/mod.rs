@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 use jiff::civil::Date;
 
-pub(crate) use folder::write_secret;
+pub(crate) use folder::{erase_secret, write_secret};
 pub use handover::HandoverError;
 pub use record::{Act, ActKind, KeyRecord};
 pub use ring::{Keyring, OpenDays};

@@ -221,6 +221,12 @@ impl Keyring {
         self.state().records.values().cloned().collect()
     }
 
+    /// Days that have a key, with their tokenisers, ascending: also those that take no more events and are not sealed.
+    #[must_use]
+    pub fn tokenisers(&self) -> Vec<(Day, Arc<Tokeniser>)> {
+        self.state().tokenisers.iter().map(|(day, tokeniser)| (*day, tokeniser.clone())).collect()
+    }
+
     /// Days that have a key.
     #[must_use]
     pub fn days(&self) -> Vec<Day> {

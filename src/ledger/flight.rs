@@ -42,7 +42,7 @@ impl Sums {
         }
     }
 
-    fn add(&mut self, other: Sums, sign: i64) {
+    pub(super) fn add(&mut self, other: Sums, sign: i64) {
         self.received += sign * other.received;
         self.stored += sign * other.stored;
         self.duplicate += sign * other.duplicate;

@@ -13,6 +13,7 @@ use crate::record::RecordError;
 use crate::seal::SealError;
 use crate::spool::{ReadError, RemoveError};
 use crate::store::StoreError;
+use crate::withdrawal::{ListError, WithdrawalError};
 
 /// Why something failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -278,6 +279,37 @@ impl From<&AuditError> for Fault {
         match error {
             AuditError::Store(error) => error.into(),
             AuditError::Anchor(error) => error.into(),
+        }
+    }
+}
+
+impl From<&ListError> for Fault {
+    fn from(error: &ListError) -> Fault {
+        match error {
+            ListError::File(_, error) => error.into(),
+            ListError::Damaged(_) => Cause::InvalidContent.into(),
+            ListError::NoKey(_) | ListError::None => Cause::NotFound.into(),
+            ListError::Randomness => Cause::NoRandomness.into(),
+            ListError::InUse => Cause::NotLoaded.into(),
+        }
+    }
+}
+
+impl From<&WithdrawalError> for Fault {
+    fn from(error: &WithdrawalError) -> Fault {
+        match error {
+            // What is wrong with a request or a command is told to whoever gave it.
+            WithdrawalError::UnknownApp
+            | WithdrawalError::Received
+            | WithdrawalError::Conflict
+            | WithdrawalError::UnknownCase
+            | WithdrawalError::Unfinished => Cause::InvalidContent.into(),
+            WithdrawalError::List(error) => error.into(),
+            WithdrawalError::Store(error) => error.into(),
+            WithdrawalError::Audit(error) => error.into(),
+            WithdrawalError::Load(error) => error.into(),
+            WithdrawalError::Journal(error) => error.into(),
+            WithdrawalError::Interrupted => Cause::Stopping.into(),
         }
     }
 }

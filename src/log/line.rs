@@ -33,6 +33,8 @@ pub enum Line {
     MemoryNotLocked,
     NoKey { fault: Fault },
     QuestionFailed { fault: Fault },
+    WithdrawalFailed { fault: Fault },
+    ErasureNotBooked { fault: Fault },
     SpoolRecovered { records: u64, corrupt: u64 },
     SpoolRenamed,
     BatchFailed { records: u64, fault: Fault },
@@ -147,6 +149,12 @@ impl Line {
             }
             Line::QuestionFailed { fault } => {
                 line(Error, Http, "question_failed", "a question could not be answered").caused_by(*fault)
+            }
+            Line::WithdrawalFailed { fault } => {
+                line(Error, Http, "withdrawal_failed", "a withdrawal could not be carried out").caused_by(*fault)
+            }
+            Line::ErasureNotBooked { fault } => {
+                line(Warn, Serve, "erasure_not_booked", "an interrupted erasure is not booked yet").caused_by(*fault)
             }
             Line::SpoolRecovered { records, corrupt } => {
                 line(Info, Spool, "spool_recovered", "the spool was not empty")
@@ -318,6 +326,8 @@ mod tests {
             Line::MemoryNotLocked,
             Line::NoKey { fault },
             Line::QuestionFailed { fault },
+            Line::WithdrawalFailed { fault },
+            Line::ErasureNotBooked { fault },
             Line::SpoolRecovered { records: 1, corrupt: 0 },
             Line::SpoolRenamed,
             Line::BatchFailed { records: 1, fault },

@@ -29,7 +29,9 @@ use serde::Deserialize;
 
 use super::engine::{self, Connection, Library};
 use super::pool::Pool;
-use super::{Description, Statement, Store, StoreError, Table, locate, migrate, read_rows, tokens};
+use super::{
+    Description, Device, Found, Statement, Store, StoreError, Table, erase, locate, migrate, read_rows, tokens,
+};
 use crate::log::Line;
 
 /// How long [`Store::drop_day`] waits for questions that still read the day.
@@ -197,7 +199,7 @@ impl EmbeddedStore {
     ///
     /// The engine syncs a part's files and folder, but neither the table's folder, which holds the part's name,
     /// nor the record of insert tokens.
-    fn sync_table(&self, table: Table) -> Result<(), StoreError> {
+    pub(super) fn sync_table(&self, table: Table) -> Result<(), StoreError> {
         let folder = self.folders.get(&table).ok_or(StoreError::Unavailable)?;
         tokens::sync_table(folder).map_err(|source| StoreError::io("sync a table's folder", source))
     }
@@ -269,6 +271,14 @@ impl Store for EmbeddedStore {
             self.sync_table(table)?;
         }
         Ok(())
+    }
+
+    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError> {
+        erase::find(self, table, devices)
+    }
+
+    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError> {
+        erase::erase(self, table, devices)
     }
 
     fn describe(&self) -> Result<Description, StoreError> {

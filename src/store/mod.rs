@@ -1,11 +1,13 @@
 //! Where rows and releases are kept: a ClickHouse, behind one trait.
 //!
 //! Guarantees: rows of [`Store::insert`] are synced to disk when it returns, and stored once however often the
-//! same token is sent; after [`Store::drop_day`] no file holds a row of that day; errors hold no data.
+//! same token is sent; after [`Store::drop_day`] no file holds a row of that day, after [`Store::erase`] none of those
+//! devices; errors hold no data.
 //! Does not: know what a row means, retry, or take SQL from outside.
 
 mod embedded;
 mod engine;
+mod erase;
 mod locate;
 mod migrate;
 mod pool;
@@ -63,6 +65,22 @@ pub trait Store: Send + Sync + 'static {
     /// See [`StoreError`]. [`StoreError::Timeout`] means that a question kept reading the day's files.
     fn drop_day(&self, day: u16) -> Result<(), StoreError>;
 
+    /// How many rows of devices an open table holds, by day and app, ascending.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError>;
+
+    /// Erases the rows of devices from an open table. No file holds one of them when this returns. One call at a time,
+    /// of this and of [`Store::find`].
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]. Some of the rows may be erased, or none: call it again. [`StoreError::Timeout`] means that a
+    /// question kept reading the files.
+    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError>;
+
     /// What this store is, for people.
     ///
     /// # Errors
@@ -80,6 +98,34 @@ impl dyn Store {
     pub fn rows<T: DeserializeOwned>(&self, statement: &Statement) -> Result<Vec<T>, StoreError> {
         read_rows(&self.select(statement)?)
     }
+}
+
+/// Whose rows are meant: those of one device on one day in one app.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// In days since 1970-01-01.
+    pub day: u16,
+    /// The code of the app.
+    pub app: u32,
+    /// The device's token on that day, in that app, for the table's purpose.
+    pub token: u64,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Device(redacted)")
+    }
+}
+
+/// How many rows were found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// In days since 1970-01-01.
+    pub day: u16,
+    /// The code of the app.
+    pub app: u32,
+    /// How many.
+    pub rows: u64,
 }
 
 /// What a store is, for `tuman doctor`.
@@ -110,12 +156,21 @@ pub enum Table {
     Seals,
     /// The audit log.
     Audit,
+    /// Cases of withdrawal.
+    Withdrawals,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 6] =
-        [Table::UsageOpen, Table::PlacesOpen, Table::Ledger, Table::Releases, Table::Seals, Table::Audit];
+    pub const ALL: [Table; 7] = [
+        Table::UsageOpen,
+        Table::PlacesOpen,
+        Table::Ledger,
+        Table::Releases,
+        Table::Seals,
+        Table::Audit,
+        Table::Withdrawals,
+    ];
 
     /// Its name in SQL.
     pub fn name(self) -> &'static str {
@@ -126,6 +181,7 @@ impl Table {
             Table::Releases => "releases",
             Table::Seals => "seals",
             Table::Audit => "audit",
+            Table::Withdrawals => "withdrawals",
         }
     }
 
@@ -146,6 +202,10 @@ impl Table {
             }
             Table::Audit => {
                 "seq UInt64, at DateTime64(3, 'UTC'), kind String, detail String, previous String, hash String"
+            }
+            Table::Withdrawals => {
+                "case String, step String, at DateTime64(3, 'UTC'), received Date, due Date, app String, list String, \
+                 days Array(Date), usage Bool, places Bool"
             }
         }
     }

@@ -13,3 +13,4 @@ mod privacy;
 mod seal;
 mod spec;
 mod upgrade;
+mod withdrawal;

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::demo::cities;
 use crate::http::routes;
 use crate::seal::release::defaults;
-use crate::store::{Description, Statement, Store, StoreError, Table};
+use crate::store::{Description, Device, Found, Statement, Store, StoreError, Table};
 
 const APP: &str = crate::demo::APP;
 const CATALOGUE: &str = crate::demo::CATALOGUE;
@@ -137,6 +137,14 @@ impl Store for Releases {
     }
 
     fn drop_day(&self, _: u16) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn find(&self, _: Table, _: &[Device]) -> Result<Vec<Found>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn erase(&self, _: Table, _: &[Device]) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! The engine runs on one data folder per process, so the tests share one and take a database each. What needs
 //! a process of its own runs in a child: this test binary again, told what to do by an environment variable.
 
+mod erase;
 mod process;
 mod rows;
 mod schema;

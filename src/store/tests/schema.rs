@@ -18,7 +18,7 @@ fn a_migration_that_stopped_half_way_runs_again() {
     let store = store("half_way");
     store.execute(&Statement::new("TRUNCATE TABLE migrations")).unwrap();
     store.execute(&Statement::new("DROP TABLE audit")).unwrap();
-    assert_eq!(migrate(&*store).unwrap(), [1, 2]);
+    assert_eq!(migrate(&*store).unwrap(), [1, 2, 3]);
     assert_eq!(count(&store, Table::Audit), 0);
 }
 
@@ -26,13 +26,13 @@ fn a_migration_that_stopped_half_way_runs_again() {
 fn a_newer_schema_stops_with_its_numbers() {
     let store = store("newer_schema");
     let error = apply(&*store, &known()[..1]).unwrap_err();
-    assert!(matches!(error, StoreError::SchemaNewer { found: 2, known: 1 }), "{error:?}");
+    assert!(matches!(error, StoreError::SchemaNewer { found: 3, known: 1 }), "{error:?}");
 }
 
 #[test]
 fn a_migration_that_was_changed_afterwards_is_noticed() {
     let store = store("changed_schema");
-    let changed = [Migration { text: "SELECT 1", ..known()[0] }, known()[1]];
+    let changed = [Migration { text: "SELECT 1", ..known()[0] }, known()[1], known()[2]];
     let error = apply(&*store, &changed).unwrap_err();
     assert!(matches!(error, StoreError::SchemaChanged { number: 1 }), "{error:?}");
 }
@@ -69,6 +69,10 @@ fn every_table_syncs_and_removes_old_open_rows_at_once() {
         "SELECT name, create_table_query AS text FROM system.tables WHERE database = currentDatabase()",
     );
     for table in store.rows::<Made>(&statement).unwrap() {
+        if table.name == "erasing" {
+            assert!(table.text.ends_with("ENGINE = Memory"), "no file holds a token of it: {}", table.text);
+            continue;
+        }
         let mut wanted =
             vec!["fsync_after_insert = 1", "fsync_part_directory = 1", "min_rows_to_fsync_after_merge = 1"];
         if table.name.ends_with("_open") {

@@ -73,9 +73,20 @@ fn a_folder_in_use_is_refused() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in
-        ["init", "serve", "demo", "seal", "stats", "keys", "audit", "catalogue", "budget", "doctor", "policy"]
-    {
+    for command in [
+        "init",
+        "serve",
+        "demo",
+        "seal",
+        "stats",
+        "keys",
+        "audit",
+        "catalogue",
+        "budget",
+        "withdraw",
+        "doctor",
+        "policy",
+    ] {
         let output = tuman().args([command, "--help"]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("Example"), "{command}: {text}");

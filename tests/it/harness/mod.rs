@@ -42,6 +42,7 @@ pub struct TestApp {
     pub app_key: String,
     pub analyst_token: String,
     pub operator_token: String,
+    pub officer_token: String,
     pub folder: Arc<TempDir>,
     pub store: Arc<dyn Store>,
     handles: [ServerHandle; 2],
@@ -91,7 +92,8 @@ impl Setup {
         let (app_key, app) = issue("app", Role::App, Some(&self.app)).unwrap();
         let (analyst_token, analyst) = issue("analyst", Role::Analyst, None).unwrap();
         let (operator_token, operator) = issue("operator", Role::Operator, None).unwrap();
-        std::fs::write(&self.config.paths.access, file_of(vec![app, analyst, operator])).unwrap();
+        let (officer_token, officer) = issue("officer", Role::Officer, None).unwrap();
+        std::fs::write(&self.config.paths.access, file_of(vec![app, analyst, operator, officer])).unwrap();
         let declared = Declared {
             catalogues: Catalogues::of(Catalogue::parse(&self.catalogue).expect("the test's catalogue")),
             access: Access::read(&self.config.paths.access).unwrap(),
@@ -117,6 +119,7 @@ impl Setup {
             app_key,
             analyst_token,
             operator_token,
+            officer_token,
             folder: self.folder,
             store: self.store,
             handles,

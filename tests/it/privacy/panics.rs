@@ -67,8 +67,12 @@ async fn case_18_a_panic_shows_no_key_and_no_identifier() {
     let day = app.app.zone.day(NOW_MS);
     let offsets = app.app.zone.offsets_around(NOW_MS);
     let days = [(day, Arc::new(Tokeniser::new(&DayKey::take(&mut KEY.clone()))))];
-    let rules =
-        Rules { catalogue: &catalogue.allow_list, region: &app.app.sealer.region, future_tolerance_ms: 300_000 };
+    let rules = Rules {
+        catalogue: &catalogue.allow_list,
+        region: &app.app.sealer.region,
+        future_tolerance_ms: 300_000,
+        suppressed: None,
+    };
     let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &days, opted_out: false };
     let panicked = catch_unwind(AssertUnwindSafe(|| anonymise(&parsed, rules, arrival, &mut Panics)));
     drop(take_hook());

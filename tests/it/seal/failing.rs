@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tuman::store::{Description, Statement, Store, StoreError, Table};
+use tuman::store::{Description, Device, Found, Statement, Store, StoreError, Table};
 
 /// Decides which calls fail.
 #[derive(Clone)]
@@ -58,6 +58,16 @@ impl Store for Wrapped {
     fn drop_day(&self, day: u16) -> Result<(), StoreError> {
         self.pass()?;
         self.store.drop_day(day)
+    }
+
+    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError> {
+        self.pass()?;
+        self.store.find(table, devices)
+    }
+
+    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError> {
+        self.pass()?;
+        self.store.erase(table, devices)
     }
 
     fn describe(&self) -> Result<Description, StoreError> {

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::openapi::OpenApi;
 use crate::harness::{NOW_MS, Report, Setup, TestApp, at, report};
 use crate::http::stats::with_a_sealed_day;
+use crate::withdrawal::withdraw;
 
 /// A body, headers that stand over the usual ones, and the code of the problem; none where it is taken.
 type Case = (Vec<u8>, Vec<(&'static str, &'static str)>, &'static str);
@@ -136,6 +137,48 @@ async fn the_ledger_and_the_rest_are_as_documented() {
         let answer = app.send("GET", &format!("{}{path}", app.internal_url), &[], Vec::new()).await;
         document.check("GET", path, &answer);
     }
+}
+
+#[actix_web::test]
+async fn answers_to_withdrawals_are_as_documented() {
+    let document = OpenApi::read();
+    let app = TestApp::start().await;
+    app.collect(report()).await;
+    let ids = json!([{ "kind": "imei", "value": "49-015420-323751-8" }]);
+    for (body, code) in [
+        (json!({ "case": "W-1", "ids": ids }), ""),
+        (json!({ "case": "W-1", "ids": ids }), ""),
+        (json!({ "case": "W-1", "ids": ids, "received": "2026-10-01" }), "case_conflict"),
+        (json!({ "case": "W 1", "ids": ids }), "invalid_withdrawal"),
+        (json!({ "case": "W-2", "ids": [] }), "invalid_withdrawal"),
+        (json!({ "case": "W-2", "ids": ids, "app": "kz.other.app" }), "invalid_withdrawal"),
+        (json!({ "case": "W-2", "ids": ids, "received": "2027-10-01" }), "invalid_withdrawal"),
+        (json!({ "case": "W-2", "ids": ids, "more": 1 }), "invalid_withdrawal"),
+    ] {
+        let answer = withdraw(&app, body).await;
+        assert_eq!(answer.code(), code, "{}", answer.text);
+        document.check("POST", "/v1/withdrawals", &answer);
+    }
+    let url = format!("{}/v1/withdrawals", app.url);
+    let bearer = format!("Bearer {}", app.officer_token);
+    let json = ("Content-Type", "application/json");
+    for (headers, body, code) in [
+        (vec![json], b"{}".to_vec(), "unauthorized"),
+        (vec![("Authorization", bearer.as_str())], b"{}".to_vec(), "unsupported_media_type"),
+        (vec![("Authorization", bearer.as_str()), json], b"{".to_vec(), "malformed_json"),
+        (vec![("Authorization", bearer.as_str()), json], vec![b' '; 70_000], "body_too_large"),
+    ] {
+        let answer = app.send("POST", &url, &headers, body).await;
+        assert_eq!(answer.code(), code);
+        document.check("POST", "/v1/withdrawals", &answer);
+    }
+    // A suppressed event is in the ledger, whose schema knows the word.
+    app.collect(report()).await;
+    app.drain().await;
+    let operator = format!("Bearer {}", app.operator_token);
+    let ledger = app.get("/v1/ledger?period=2026-10-05..2026-10-05", &[("Authorization", &operator)]).await;
+    assert_eq!(ledger.json()["days"][0]["refused"], json!({ "suppressed": 1 }));
+    document.check("GET", "/v1/ledger", &ledger);
 }
 
 #[actix_web::test]

@@ -179,10 +179,14 @@ fn its_examples_are_valid() {
                 }
             }
         }
-        for (name, example) in
-            value["requestBody"]["content"]["application/json"]["examples"].as_object().into_iter().flatten()
-        {
-            assert_eq!(errors(&report_validator(), &example["value"]), "", "{method} {path} {name}");
+        let content = &value["requestBody"]["content"]["application/json"];
+        // The report's schema is a file of its own.
+        let schema = match path {
+            "/v1/collect" => report_validator(),
+            _ => document.validator(content.get("schema").unwrap_or(&json!({}))),
+        };
+        for (name, example) in content["examples"].as_object().into_iter().flatten() {
+            assert_eq!(errors(&schema, &example["value"]), "", "{method} {path} {name}");
         }
     }
 }
