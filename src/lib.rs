@@ -34,3 +34,5 @@ pub mod seen;
 pub mod spool;
 pub mod stats;
 pub mod store;
+#[cfg(feature = "torture")]
+pub mod torture;

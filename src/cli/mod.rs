@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` or `audit verify` found something, or
-//! `keys prove` shows no destruction.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor`, `audit verify` or `spool check` found
+//! something, or `keys prove` shows no destruction.
 
 mod audit;
 mod budget;
@@ -13,6 +13,7 @@ mod keys;
 mod output;
 mod policy;
 mod serve;
+mod spool;
 mod stop;
 
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ use crate::log;
 #[derive(Debug, Parser)]
 #[command(name = "tuman", version, max_term_width = 100)]
 #[command(
-    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor or audit verify found something, or keys prove shows no destruction."
+    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor, audit verify or spool check found something, or keys prove shows no destruction."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -95,6 +96,14 @@ enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
+    /// Look into the spool: segments, records, checksums, never contents
+    #[command(
+        after_help = "Examples:\n  tuman spool list\n  tuman spool check --json\n  tuman spool show 0000000000000401 --stats\nWorks beside a running collector and where it is down. Exit code 3 where check finds something."
+    )]
+    Spool {
+        #[command(subcommand)]
+        command: spool::SpoolCommand,
+    },
     /// Look the collector over: spool, keys, store, ledger, seals, audit log
     #[command(
         after_help = "Example:\n  tuman doctor --config /srv/tuman/tuman.toml\nExit code 3 where something is not well."
@@ -144,6 +153,7 @@ pub fn run() -> ExitCode {
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Audit { command } => audit::run(&command),
+        Command::Spool { command } => spool::run(&command),
         Command::Doctor(args) => commands::doctor(&args),
         Command::Policy(args) => policy::run(&args),
     };
