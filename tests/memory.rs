@@ -1,5 +1,5 @@
 //! What the memory of reports takes, measured in a process of its own.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_macros)]
 #![cfg(target_os = "linux")]
 
 use std::sync::Arc;
