@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test attack fuzz lint advisories format bench flood clean tools
+.PHONY: help run build engine test torture attack fuzz lint advisories format bench flood clean tools
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,10 @@ engine: tools ## Fetch the pinned ClickHouse library into engine/node_modules
 	@engine/fetch.sh
 
 test: tools engine ## Build and run every test, on the real engine
-	@$(CARGO) test --workspace --locked
+	@$(CARGO) test --workspace --locked --features tuman/torture
+
+torture: tools engine ## Kill, cut off, fill and damage a collector for seven minutes, and hold it to account
+	@TORTURE_KILLS=$${TORTURE_KILLS:-200} $(CARGO) test --locked --features torture --test torture
 
 attack: tools engine ## Attack the privacy promises in full, and print how far each attack gets (half an hour)
 	@TUMAN_ATTACK=full $(CARGO) test --release --locked --test it privacy::attack -- --test-threads 1
@@ -49,6 +52,7 @@ fuzz: tools .tools/bin/cargo-fuzz ## Fuzz what reads untrusted bytes, 10 minutes
 lint: tools ## Check format, lints and documentation; dependencies too where cargo-deny is installed
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(CARGO) clippy --all-targets --locked --features torture -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	else echo "lint: cargo-deny is not installed (cargo install cargo-deny --locked): dependencies were not checked"; fi

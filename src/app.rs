@@ -30,9 +30,13 @@ use crate::log::Line;
 use crate::seal::Sealer;
 use crate::seal::journal::Journals;
 use crate::seen::Seen;
-use crate::spool::{self, RealFilesystem, Spool};
+#[cfg(not(feature = "torture"))]
+use crate::spool::Filesystem;
+use crate::spool::{self, Spool};
 use crate::stats::Buckets;
 use crate::store::{EmbeddedStore, Engine, Options, Store};
+#[cfg(feature = "torture")]
+use crate::torture::filesystem;
 use crate::withdrawal::{SuppressionList, Withdrawals};
 
 /// Questions that are asked of the store at one time; it has three sessions.
@@ -172,7 +176,10 @@ impl App {
             ..Options::new(&config.paths.data)
         };
         let engine = Engine::open(&options)?;
-        Ok(Arc::new(EmbeddedStore::new(engine, "tuman")?))
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::new(engine, "tuman")?);
+        #[cfg(feature = "torture")]
+        let store = crate::torture::store(store);
+        Ok(store)
     }
 
     /// Opens every part.
@@ -196,13 +203,14 @@ impl App {
         let mode = config.keys.mode;
         let keyring = Arc::new(Keyring::open(&keys, &data.join("keys.jsonl"), zone.clone(), grace_ms, mode)?);
         keyring.keep_pace(now_ms)?;
-        let journals = Journals::open(&data.join("seal")).context("the seal journal")?;
+        let filesystem = filesystem();
+        let journals = Journals::open(filesystem.clone(), &data.join("seal")).context("the seal journal")?;
         for day in journals.days().context("the seal journal")? {
             // Its noise is drawn: it takes no more events, although its key is still there.
             keyring.shut(day, now_ms);
         }
         let (spool, recovered) = Spool::open(
-            Arc::new(RealFilesystem),
+            filesystem.clone(),
             &data.join("spool"),
             spool::Options {
                 segment_bytes: config.spool.segment.bytes(),
@@ -214,14 +222,18 @@ impl App {
             Arc::new(Instant::now),
         )?;
         if recovered.records > 0 || recovered.torn_bytes > 0 {
-            Line::SpoolRecovered { records: recovered.records, corrupt: recovered.corrupt_records }.write();
+            Line::SpoolRecovered {
+                records: recovered.records,
+                corrupt: recovered.corrupt_records,
+                torn_bytes: recovered.torn_bytes,
+            }
+            .write();
         }
-        let seen = Seen::open(&data.join("seen"), config.limits.remembered_reports, now_ms);
+        let seen = Seen::open(filesystem, &data.join("seen"), config.limits.remembered_reports, now_ms);
         let seen = Arc::new(seen.context("the memory of reports cannot be read")?);
         let flight = Arc::new(Flight::default());
         let loader = Loader::new(spool.clone(), store.clone(), seen.clone(), flight.clone(), clock.clone());
         let loader = Arc::new(loader);
-        loader.recover_answers()?;
         let region = region(&config);
         let settings = Settings {
             clock: clock.clone(),
@@ -357,6 +369,12 @@ impl App {
     pub fn tomorrow(&self) -> jiff::civil::Date {
         self.today().saturating_add(jiff::Span::new().days(1))
     }
+}
+
+/// What the files that must outlive a power cut are written through.
+#[cfg(not(feature = "torture"))]
+fn filesystem() -> Arc<dyn Filesystem> {
+    Arc::new(crate::spool::RealFilesystem)
 }
 
 /// Where places are told apart.

@@ -27,7 +27,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)]
     fn now_ms(&self) -> i64 {
-        Timestamp::now().as_millisecond()
+        let now_ms = Timestamp::now().as_millisecond();
+        #[cfg(feature = "torture")]
+        let now_ms = now_ms + crate::torture::clock_ms();
+        now_ms
     }
 
     fn monotonic(&self) -> Duration {

@@ -78,6 +78,15 @@ fn spool(app: &App) -> Finding {
     if depth.bytes * 2 > limit.bytes() {
         return Finding::ill("spool", format!("{detail}: is the store away?"));
     }
+    if depth.aside > 0 {
+        let what = "segments are set aside: see `tuman spool list`. The next seal removes them";
+        return Finding::ill("spool", format!("{} {what}", depth.aside));
+    }
+    let foreign = app.loader.standing().foreign.len();
+    if foreign > 0 {
+        let what = "segments have records of another version and wait for it: was tuman downgraded?";
+        return Finding::ill("spool", format!("{foreign} {what}"));
+    }
     if depth.failures > 0 {
         return Finding::ill("spool", format!("{} writes failed since the start: is the disk full?", depth.failures));
     }

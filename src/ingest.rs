@@ -115,8 +115,10 @@ struct Booked {
 
 enum Step {
     Append(Prepared),
+    /// The answer that it got, and the retry's record.
     Known(Answer, Vec<u8>, Booked),
-    Wait(oneshot::Receiver<Option<Answer>>),
+    /// The answer comes; the retry's record is for then.
+    Wait(oneshot::Receiver<Option<Answer>>, Vec<u8>, Booked),
 }
 
 impl Ingest {
@@ -186,17 +188,25 @@ impl Ingest {
                 taken.unwrap_or(Err(AppendError::Closed)).map_err(IngestError::from)
             }
             Step::Known(answer, record, booked) => {
-                let (sender, synced) = oneshot::channel();
-                self.book(record, booked, move |_| {
-                    // The client may have hung up.
-                    let _ = sender.send(());
-                });
-                // The retry's line in the ledger. The client has its promise already, so that a failure costs the line only.
-                let _ = synced.await;
+                self.book_retry(record, booked).await?;
                 Ok(answer)
             }
-            Step::Wait(first) => first.await.ok().flatten().ok_or(IngestError::Spool(AppendError::Sync)),
+            Step::Wait(first, record, booked) => {
+                let answer = first.await.ok().flatten().ok_or(IngestError::Spool(AppendError::Sync))?;
+                self.book_retry(record, booked).await?;
+                Ok(answer)
+            }
         }
+    }
+
+    /// Books a retry, before it is answered: the account is of everything that was answered 202.
+    async fn book_retry(&self, record: Vec<u8>, booked: Booked) -> Result<(), AppendError> {
+        let (sender, synced) = oneshot::channel();
+        self.book(record, booked, move |appended| {
+            // The client may have hung up.
+            let _ = sender.send(appended);
+        });
+        synced.await.unwrap_or(Err(AppendError::Closed))
     }
 
     /// What would become of a report of `app` if its id were new: what a witness sees of it. Nothing is kept, booked or
@@ -242,16 +252,23 @@ impl Ingest {
         let report = Report::parse(body, self.settings.max_events)?;
         let id = self.fingerprinter.fingerprint(app, &report)?;
         let now_ms = self.settings.clock.now_ms();
+        let retry = || {
+            let events = u32::try_from(report.events()).unwrap_or(u32::MAX);
+            let day = self.settings.zone.day(now_ms);
+            let lines = Lines::of_duplicate(app, day, events);
+            let booked = Booked { app: app.to_owned(), day, sums: lines.sums() };
+            (record::write(&[], &[], lines.bytes(), None, 0), booked)
+        };
         match self.seen.begin(id) {
             Known::New => {}
             Known::Answered(answer) => {
-                let events = u32::try_from(report.events()).unwrap_or(u32::MAX);
-                let day = self.settings.zone.day(now_ms);
-                let lines = Lines::of_duplicate(app, day, events);
-                let booked = Booked { app: app.to_owned(), day, sums: lines.sums() };
-                return Ok(Step::Known(answer, record::write(&[], &[], lines.bytes(), None, 0), booked));
+                let (record, booked) = retry();
+                return Ok(Step::Known(answer, record, booked));
             }
-            Known::Pending(first) => return Ok(Step::Wait(first)),
+            Known::Pending(first) => {
+                let (record, booked) = retry();
+                return Ok(Step::Wait(first, record, booked));
+            }
         }
         let reserved = Reserved { seen: &self.seen, id: Some(id), now_ms };
         let open = self.keyring.open_days(now_ms)?;

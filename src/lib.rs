@@ -34,4 +34,6 @@ pub mod seen;
 pub mod spool;
 pub mod stats;
 pub mod store;
+#[cfg(feature = "torture")]
+pub mod torture;
 pub mod withdrawal;

@@ -1,27 +1,40 @@
 //! Carries sealed segments from the spool to the store, exactly once.
 //!
 //! One segment is one insert per table, with the segment's token: what a crash interrupts is done again and counted
-//! once. Then its answers are kept for retries, and only then is the segment removed. While the store is away the
-//! segments wait; the loader tries again with growing pauses.
+//! once. Then its answers are kept for retries, and only then is the segment removed. A record that is found at the start
+//! and whose answer is kept already is in the store, and is passed over.
+//!
+//! While the store is away, slow, full or read-only the segments wait; the loader tries again with growing pauses, and
+//! goes on at full speed when the store takes one. A segment that the store refuses while it takes others, or that cannot
+//! be read, is passed over and in the end set aside, so that it does not stop the others. One whose records are of
+//! another version of this program waits for that version.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
 use rand::seq::SliceRandom;
 use tokio::sync::watch;
 use tuman_privacy::encode::rows;
+use tuman_privacy::report_id::Fingerprint;
 
+use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::ledger::flight::Flight;
-use crate::log::Line;
+use crate::log::{Cause, Fault, Line};
 use crate::metrics::Metric;
-use crate::record::{self, RecordError};
+use crate::record::{self, Record, RecordError};
 use crate::seen::Seen;
 use crate::spool::{ReadError, RemoveError, Segment, SegmentId, Spool};
 use crate::store::{Store, StoreError, Table};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Attempts after which a segment that cannot be read is set aside.
+const READINGS: u32 = 5;
+/// Refusals after which a segment is set aside, if the store took another one meanwhile.
+const REFUSALS: u32 = 3;
 
 /// Why a segment is not loaded yet.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +65,44 @@ pub enum LoadError {
     Stopped,
 }
 
+impl LoadError {
+    /// Attempts after which the segment itself is at fault; none where the store or the disk is.
+    fn attempts(&self) -> Option<u32> {
+        match self {
+            LoadError::Read(_) | LoadError::Panicked => Some(READINGS),
+            LoadError::Store(error) if !error.is_transient() => Some(REFUSALS),
+            LoadError::Record(_) => Some(u32::MAX),
+            _ => None,
+        }
+    }
+
+    /// The kind of trouble, as a fixed word.
+    fn word(&self) -> &'static str {
+        match self {
+            LoadError::Store(StoreError::NoSpace) => "store_full",
+            LoadError::Store(StoreError::Memory | StoreError::Overloaded { .. }) => "store_overloaded",
+            LoadError::Store(StoreError::Timeout) => "store_slow",
+            LoadError::Store(error) if error.is_transient() => "store_away",
+            LoadError::Store(_) => "store_refuses",
+            LoadError::Record(_) => "other_version",
+            LoadError::Panicked => "bug",
+            LoadError::Stopped | LoadError::Waiting(_) => "stopped",
+            LoadError::Read(_) | LoadError::Seen(_) | LoadError::Remove(_) => "disk",
+        }
+    }
+}
+
+/// How the loader stands with the store.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// What the last attempt failed of, as a fixed word; none if it went well.
+    pub trouble: Option<&'static str>,
+    /// Since when a segment is being loaded; none if none is.
+    pub loading_since: Option<Instant>,
+    /// Segments with records of another version of this program, which wait for it.
+    pub foreign: BTreeSet<SegmentId>,
+}
+
 /// Loads segments.
 pub struct Loader {
     spool: Spool,
@@ -59,13 +110,26 @@ pub struct Loader {
     seen: Arc<Seen>,
     flight: Arc<Flight>,
     clock: Arc<dyn Clock>,
-    loaded: watch::Sender<SegmentId>,
-    /// True while some rows of a segment are in the store and others are not; held while that may change.
-    half: Mutex<bool>,
+    /// Records of the segments that were there at the start.
+    found: Found,
+    standing: Mutex<Standing>,
+    /// Told whenever a segment leaves the spool or is found to wait.
+    changes: watch::Sender<()>,
+    /// Segments of which some rows are in the store and others are not; held while that may change.
+    half: Mutex<BTreeSet<SegmentId>>,
+}
+
+/// What is known of a segment that failed.
+#[derive(Default)]
+struct Failures {
+    attempts: u32,
+    /// The store took another segment meanwhile.
+    others_pass: bool,
 }
 
 impl Loader {
-    /// A loader between a spool and a store.
+    /// A loader between a spool and a store. Remembers the answers of the segments that are in the spool at start, and
+    /// counts their events as in flight.
     #[must_use]
     pub fn new(
         spool: Spool,
@@ -74,54 +138,118 @@ impl Loader {
         flight: Arc<Flight>,
         clock: Arc<dyn Clock>,
     ) -> Loader {
+        let found = recover(&spool, &seen, &flight, clock.now_ms());
         Loader {
             spool,
             store,
             seen,
             flight,
             clock,
-            loaded: watch::Sender::new(SegmentId::BEFORE_ALL),
-            half: Mutex::new(false),
+            found,
+            standing: Mutex::default(),
+            changes: watch::Sender::new(()),
+            half: Mutex::default(),
         }
     }
 
     /// Loads segments as they are sealed, until the spool is closed.
     pub async fn run(self: Arc<Self>) {
-        let mut after = SegmentId::BEFORE_ALL;
+        let mut failures: BTreeMap<SegmentId, Failures> = BTreeMap::new();
+        // Those that failed, until the others have had their turn.
+        let mut passed_over = BTreeSet::new();
         let mut pause = FIRST_PAUSE;
-        while let Some(id) = self.spool.next_sealed(after).await {
-            match self.load_on_a_thread(id).await {
+        loop {
+            let next = self.spool.next_sealed(|id| !passed_over.contains(&id));
+            let id = if passed_over.is_empty() {
+                next.await
+            } else {
+                match tokio::time::timeout(with_jitter(pause), next).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        pause = longer(pause);
+                        passed_over.clear();
+                        continue;
+                    }
+                }
+            };
+            let Some(id) = id else { return };
+            let error = match self.load_on_a_thread(id).await {
                 Ok(()) => {
                     Metric::StoreUp.set(1);
-                    after = id;
+                    self.settle(id, None);
                     pause = FIRST_PAUSE;
-                    self.loaded.send_replace(id);
+                    failures.remove(&id);
+                    failures.values_mut().for_each(|others| others.others_pass = true);
+                    continue;
                 }
                 Err(LoadError::Stopped) => return,
-                Err(error) => {
-                    Metric::StoreUp.set(0);
-                    Metric::LoadFailures.add(1);
-                    Line::SegmentWaits { segment: id, fault: (&error).into() }.write();
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                Err(error) => error,
+            };
+            Metric::LoadFailures.add(1);
+            self.settle(id, Some(&error));
+            let Some(attempts) = error.attempts() else {
+                Metric::StoreUp.set(0);
+                Line::SegmentWaits { segment: id, fault: (&error).into() }.write();
+                tokio::time::sleep(with_jitter(pause)).await;
+                pause = longer(pause);
+                continue;
+            };
+            passed_over.insert(id);
+            let failed = failures.entry(id).or_default();
+            failed.attempts += 1;
+            if failed.attempts.is_power_of_two() {
+                let attempts = failed.attempts;
+                Line::SegmentPassedOver { segment: id, attempts, fault: (&error).into() }.write();
+            }
+            let is_refused = matches!(error, LoadError::Store(_));
+            if failed.attempts >= attempts
+                && (failed.others_pass || !is_refused)
+                && self.set_aside(id, (&error).into()).await
+            {
+                failures.remove(&id);
+                passed_over.remove(&id);
+            } else if is_refused && passed_over.len() > 1 {
+                Metric::StoreUp.set(0);
+                // Two in a row: it may be the store after all.
+                tokio::time::sleep(with_jitter(pause)).await;
+                pause = longer(pause);
             }
         }
+    }
+
+    /// How the loader stands with the store.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.lock().clone()
     }
 
     /// Loads everything that was appended before this call.
     ///
     /// # Errors
-    /// Where the spool is closed before that, or the store does not take it within `limit`.
+    /// Where the spool is closed before that, the store does not take it within `limit`, or what is left is of another
+    /// version of this program.
     pub async fn drain(&self, limit: Duration) -> Result<(), LoadError> {
         tokio::time::timeout(limit, self.drained()).await.unwrap_or(Err(LoadError::Waiting(limit)))
     }
 
-    async fn drained(&self) -> Result<(), LoadError> {
-        let last = self.spool.rotate().await.map_err(|_| LoadError::Stopped)?;
-        let mut loaded = self.loaded.subscribe();
-        while self.spool.sealed().first().is_some_and(|oldest| *oldest <= last) {
-            loaded.changed().await.map_err(|_| LoadError::Stopped)?;
+    /// Sets the segments aside that wait for another version of this program, and answers how many there were.
+    pub async fn set_aside_foreign(self: &Arc<Self>) -> usize {
+        let mut set_aside = 0;
+        for id in self.standing().foreign {
+            set_aside += usize::from(self.set_aside(id, Cause::RecordVersion.into()).await);
+        }
+        set_aside
+    }
+
+    /// Removes the segments that are set aside, which may hold rows of a day that is sealed. Blocks the thread.
+    ///
+    /// # Errors
+    /// Where one cannot be removed.
+    pub fn discard_aside(&self) -> Result<(), LoadError> {
+        let discarded = self.spool.discard_aside()?;
+        if discarded > 0 {
+            Metric::SegmentsDiscarded.add(discarded);
+            Line::SegmentsDiscarded { segments: discarded }.write();
         }
         Ok(())
     }
@@ -130,28 +258,56 @@ impl Loader {
     /// half of a segment is in the store: drain, and try again. Blocks.
     pub fn while_quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
-        if *half { None } else { Some(work()) }
+        if half.is_empty() { Some(work()) } else { None }
     }
 
-    /// Remembers the answers of the segments that are in the spool at start, and counts their events as in flight.
-    ///
-    /// # Errors
-    /// Where a segment cannot be read.
-    pub fn recover_answers(&self) -> Result<(), ReadError> {
-        let now_ms = self.clock.now_ms();
-        for id in self.spool.sealed() {
-            let segment = self.spool.read(id)?;
-            for record in segment.records().filter_map(|bytes| record::read(bytes).ok()) {
-                self.flight.recover(record.ledger);
-                if let Some((report, answer)) = record.answered {
-                    self.seen.recover(report, answer, now_ms);
-                }
+    async fn drained(&self) -> Result<(), LoadError> {
+        let mut changes = self.changes.subscribe();
+        let last = self.spool.rotate().await.map_err(|_| LoadError::Stopped)?;
+        loop {
+            let left = self.spool.through(last);
+            if left.is_empty() {
+                return Ok(());
             }
+            if left.is_subset(&self.lock().foreign) {
+                return Err(RecordError::Version.into());
+            }
+            changes.changed().await.map_err(|_| LoadError::Stopped)?;
         }
-        Ok(())
+    }
+
+    /// Notes how an attempt ended, and tells those who wait for it.
+    fn settle(&self, id: SegmentId, error: Option<&LoadError>) {
+        let mut standing = self.lock();
+        standing.trouble = error.map(LoadError::word);
+        standing.loading_since = None;
+        if matches!(error, Some(LoadError::Record(RecordError::Version))) {
+            standing.foreign.insert(id);
+        } else {
+            standing.foreign.remove(&id);
+        }
+        drop(standing);
+        self.changes.send_replace(());
+    }
+
+    async fn set_aside(self: &Arc<Self>, id: SegmentId, fault: Fault) -> bool {
+        let spool = self.spool.clone();
+        let done = tokio::task::spawn_blocking(move || spool.set_aside(id)).await;
+        let is_done = matches!(done, Ok(Ok(())));
+        if is_done {
+            Line::SegmentAside { segment: id, fault }.write();
+            self.half.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            let mut standing = self.lock();
+            standing.foreign.remove(&id);
+            standing.trouble = None;
+            drop(standing);
+            self.changes.send_replace(());
+        }
+        is_done
     }
 
     async fn load_on_a_thread(self: &Arc<Self>, id: SegmentId) -> Result<(), LoadError> {
+        self.lock().loading_since = Some(Instant::now());
         let loader = self.clone();
         match tokio::task::spawn_blocking(move || loader.load(id)).await {
             Ok(loaded) => loaded,
@@ -166,15 +322,11 @@ impl Loader {
             Err(ReadError::Unknown) => return Ok(()),
             other => other?,
         };
-        let contents = Contents::of(&segment)?;
-        if contents.corrupt > 0 {
-            Metric::RecordsCorrupt.add(contents.corrupt);
-            Line::RecordsCorrupt { segment: id, records: contents.corrupt }.write();
-        }
+        let contents = self.contents(&segment)?;
         let token = self.spool.token(id);
         let mut settling = None;
         let mut half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
-        *half = true;
+        half.insert(id);
         for (table, name, rows) in [
             (Table::UsageOpen, "usage", &contents.usage),
             (Table::PlacesOpen, "places", &contents.places),
@@ -187,33 +339,25 @@ impl Loader {
                 self.store.insert(table, &format!("{token}-{name}"), rows)?;
             }
         }
-        *half = false;
+        half.remove(&id);
         drop(half);
         self.seen.keep(&contents.answers, self.clock.now_ms())?;
         self.spool.remove(id)?;
         if let Some(settling) = settling {
             settling.done(&contents.ledger);
         }
+        if contents.corrupt > 0 {
+            Metric::RecordsCorrupt.add(contents.corrupt);
+            Line::RecordsCorrupt { segment: id, records: contents.corrupt }.write();
+        }
         Metric::SegmentsLoaded.add(1);
         Metric::RowsLoaded.add(contents.rows);
         Metric::LoadSeconds.observe(began.elapsed());
         Ok(())
     }
-}
 
-/// What a segment brings to each table.
-#[derive(Default)]
-struct Contents {
-    usage: Vec<u8>,
-    places: Vec<u8>,
-    ledger: Vec<u8>,
-    answers: Vec<(tuman_privacy::report_id::Fingerprint, crate::answer::Answer)>,
-    rows: u64,
-    corrupt: u64,
-}
-
-impl Contents {
-    fn of(segment: &Segment) -> Result<Contents, RecordError> {
+    /// What a segment brings to each table.
+    fn contents(&self, segment: &Segment) -> Result<Contents, RecordError> {
         let mut contents = Contents { corrupt: segment.corrupt(), ..Contents::default() };
         let (mut usage, mut places) = (Vec::new(), Vec::new());
         for bytes in segment.records() {
@@ -226,20 +370,121 @@ impl Contents {
                 // It was acknowledged: the segment waits for a program that can read it.
                 Err(RecordError::Version) => return Err(RecordError::Version),
             };
+            match self.found.standing(segment.id(), &record) {
+                FoundRecord::New => contents.answers.extend(record.answered),
+                FoundRecord::Stored => {
+                    // Again: what a process wrote that was killed may not be on the disk.
+                    contents.answers.extend(record.answered);
+                    continue;
+                }
+                FoundRecord::Superseded => continue,
+            }
             usage.extend(rows(record.usage));
             places.extend(rows(record.places));
             contents.ledger.extend_from_slice(record.ledger);
-            contents.answers.extend(record.answered);
         }
         contents.rows = (usage.len() + places.len()) as u64;
         contents.usage = shuffled(usage);
         contents.places = shuffled(places);
         Ok(contents)
     }
+
+    fn lock(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a segment brings to each table.
+#[derive(Default)]
+struct Contents {
+    usage: Vec<u8>,
+    places: Vec<u8>,
+    ledger: Vec<u8>,
+    answers: Vec<(Fingerprint, Answer)>,
+    rows: u64,
+    corrupt: u64,
+}
+
+/// Records that are in the spool at the start and must not be loaded.
+#[derive(Default)]
+struct Found {
+    /// Their answers are kept: their rows are in the store.
+    stored: HashMap<SegmentId, HashSet<Fingerprint>>,
+    /// Their reports are in a later segment again. The last record counts, since only the last upload can have been told
+    /// that it was taken.
+    superseded: HashMap<SegmentId, HashSet<Fingerprint>>,
+}
+
+/// What is to be done with a record.
+#[derive(PartialEq)]
+enum FoundRecord {
+    New,
+    Stored,
+    Superseded,
+}
+
+impl Found {
+    fn standing(&self, segment: SegmentId, record: &Record<'_>) -> FoundRecord {
+        let is_in = |found: &HashMap<SegmentId, HashSet<Fingerprint>>| {
+            let reports = found.get(&segment);
+            record.report().is_some_and(|report| reports.is_some_and(|reports| reports.contains(&report)))
+        };
+        if is_in(&self.superseded) {
+            FoundRecord::Superseded
+        } else if is_in(&self.stored) {
+            FoundRecord::Stored
+        } else {
+            FoundRecord::New
+        }
+    }
+}
+
+/// Remembers the answers of what is in the spool, and counts what will be loaded as in flight.
+fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) -> Found {
+    let mut found = Found::default();
+    // The newest first, so that a report that is there twice has its last answer.
+    let segments = || spool.sealed().into_iter().rev().filter_map(|id| spool.read(id).ok());
+    for segment in segments() {
+        for record in records(&segment) {
+            if let Some((report, answer)) = &record.answered
+                && !seen.recover(*report, answer, now_ms)
+            {
+                let known = if seen.is_kept(*report) { &mut found.stored } else { &mut found.superseded };
+                known.entry(segment.id()).or_default().insert(*report);
+            }
+            if found.standing(segment.id(), &record) == FoundRecord::New {
+                flight.recover(record.ledger);
+            }
+        }
+    }
+    // Taken and not loaded: a retry gets its answer, and the account says that they are on their way.
+    for segment in spool.aside() {
+        for record in records(&segment) {
+            let is_new =
+                record.answered.as_ref().is_none_or(|(report, answer)| seen.recover(*report, answer, now_ms));
+            if is_new {
+                flight.recover(record.ledger);
+            }
+        }
+    }
+    found
+}
+
+fn records(segment: &Segment) -> impl Iterator<Item = Record<'_>> {
+    segment.records().filter_map(|bytes| record::read(bytes).ok())
 }
 
 /// Rows of all reports of a segment, mixed: what one report brought does not stand side by side.
 fn shuffled(mut rows: Vec<&[u8]>) -> Vec<u8> {
     rows.shuffle(&mut rand::rng());
     rows.concat()
+}
+
+/// Between half of a pause and all of it: collectors that lost one store do not come back to it at one moment.
+fn with_jitter(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
 }

@@ -59,10 +59,14 @@ pub enum Metric {
     LoadFailures,
     /// 1 where the store took the last segment, 0 where it did not.
     StoreUp,
-    /// Records that failed their checksum and are set aside.
+    /// Records that failed their checksum: they are lost.
     RecordsCorrupt,
+    /// Segments that were set aside and went with a sealed day.
+    SegmentsDiscarded,
     /// Days sealed.
     DaysSealed,
+    /// Segments set aside.
+    SpoolAside,
     /// Bytes in the spool.
     SpoolBytes,
     /// Segments in the spool.
@@ -135,7 +139,7 @@ static REFUSED: OnceLock<Vec<metrics::Counter>> = OnceLock::new();
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Metric; 47] = [
+    pub const ALL: [Metric; 49] = [
         Metric::EventsReceived,
         Metric::EventsAccepted,
         Metric::EventsRefused,
@@ -161,7 +165,9 @@ impl Metric {
         Metric::LoadFailures,
         Metric::StoreUp,
         Metric::RecordsCorrupt,
+        Metric::SegmentsDiscarded,
         Metric::DaysSealed,
+        Metric::SpoolAside,
         Metric::SpoolBytes,
         Metric::SpoolSegments,
         Metric::SpoolRecords,
@@ -289,8 +295,12 @@ impl Metric {
                 ("tuman_store_up", Kind::Gauge, "1 where the store took the last segment, 0 where it did not")
             }
             Metric::RecordsCorrupt => {
-                ("tuman_records_corrupt_total", Kind::Counter, "Records that failed their checksum and are set aside")
+                ("tuman_records_corrupt_total", Kind::Counter, "Records that failed their checksum: they are lost")
             }
+            Metric::SegmentsDiscarded => {
+                ("tuman_segments_discarded_total", Kind::Counter, "Segments set aside that went with a sealed day")
+            }
+            Metric::SpoolAside => ("tuman_spool_aside_segments", Kind::Gauge, "Segments set aside"),
             Metric::DaysSealed => ("tuman_days_sealed_total", Kind::Counter, "Days sealed"),
             Metric::SpoolBytes => ("tuman_spool_bytes", Kind::Gauge, "Bytes in the spool"),
             Metric::SpoolSegments => ("tuman_spool_segments", Kind::Gauge, "Segments in the spool"),

@@ -33,6 +33,26 @@ impl fmt::Debug for Record<'_> {
     }
 }
 
+impl Record<'_> {
+    /// The report whose answer this is.
+    #[must_use]
+    pub fn report(&self) -> Option<Fingerprint> {
+        self.answered.as_ref().map(|(report, _)| *report)
+    }
+}
+
+/// The version of a record's form, also where this program cannot read it; none of an empty one.
+#[must_use]
+pub fn version(bytes: &[u8]) -> Option<u8> {
+    bytes.first().copied()
+}
+
+/// Whether this program reads records of a version.
+#[must_use]
+pub fn is_known(version: u8) -> bool {
+    version == VERSION
+}
+
 /// Writes a record, with so many bytes of zeros for what was withheld.
 #[must_use]
 pub fn write(

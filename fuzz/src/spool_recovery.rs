@@ -82,7 +82,7 @@ fn damaged(bytes: &[u8]) {
 
 /// Every record that a spool on this folder offers.
 fn offered(memory: &Memory) -> Vec<Vec<u8>> {
-    // Another format, or a damaged identity, is refused or passed over; neither may panic.
+    // Another format is set aside, a damaged identity drawn anew; neither may panic.
     let Ok((spool, recovered)) = open(memory) else { return Vec::new() };
     let mut records = Vec::new();
     for id in spool.sealed() {
@@ -156,6 +156,12 @@ impl Filesystem for Memory {
         Ok(Box::new(Open { memory: self.clone(), name }))
     }
 
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let name = name(path);
+        self.with(|files| files.entry(name.clone()).or_default().len());
+        Ok(Box::new(Open { memory: self.clone(), name }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.with(|files| {
             let bytes = files.remove(&name(from)).ok_or(io::ErrorKind::NotFound)?;
@@ -187,6 +193,10 @@ impl File for Open {
 
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.memory.get(&self.name).map_or(0, |bytes| bytes.len() as u64))
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor` or `audit verify` found something, or
-//! `keys prove` shows no destruction.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor`, `audit verify` or `spool check` found
+//! something, or `keys prove` shows no destruction.
 
 mod audit;
 mod budget;
@@ -13,6 +13,7 @@ mod keys;
 mod output;
 mod policy;
 mod serve;
+mod spool;
 mod stop;
 mod withdraw;
 
@@ -31,7 +32,7 @@ use crate::log;
 #[derive(Debug, Parser)]
 #[command(name = "tuman", version, max_term_width = 100)]
 #[command(
-    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor or audit verify found something, or keys prove shows no destruction."
+    after_help = "Begin with `tuman demo`, or with `tuman init` and `tuman serve`.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 doctor, audit verify or spool check found something, or keys prove shows no destruction."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -96,6 +97,14 @@ enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
+    /// Look into the spool: segments, records, checksums, never contents
+    #[command(
+        after_help = "Examples:\n  tuman spool list\n  tuman spool check --json\n  tuman spool show 0000000000000401 --stats\nWorks beside a running collector and where it is down. Exit code 3 where check finds something."
+    )]
+    Spool {
+        #[command(subcommand)]
+        command: spool::SpoolCommand,
+    },
     /// Withdraw a device: stop collecting from it, erase its rows, keep the deadline of the answer
     #[command(
         after_help = "Examples:\n  tuman withdraw --case W-2026/017 --received 2026-10-05 --ids -      then lines such as imei=490154203237518\n  tuman withdraw --list\n  tuman withdraw --status W-2026/017 --lang kk\n  tuman withdraw --answered W-2026/017\nGive identifiers on the standard input (--ids -): those in arguments (--id) can be seen in the list of processes\nand stay in the shell's history. Kinds: install_id, android_id, idfv, gaid, idfa, imei, meid, mac.\nWhere it was interrupted, give it again: what is done stays done."
@@ -150,6 +159,7 @@ pub fn run() -> ExitCode {
         Command::Stats(args) => commands::stats(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Audit { command } => audit::run(&command),
+        Command::Spool { command } => spool::run(&command),
         Command::Withdraw(args) => withdraw::run(args),
         Command::Doctor(args) => commands::doctor(&args),
         Command::Policy(args) => policy::run(&args),

@@ -332,7 +332,7 @@ pub enum LogFormat {
 /// Memory of a connection at the most: what came and is not read yet, a body's next part, an answer.
 const CONNECTION_BYTES: u64 = 192 << 10;
 /// Memory of a remembered report.
-const REMEMBERED_BYTES: u64 = 112;
+const REMEMBERED_BYTES: u64 = crate::seen::REPORT_BYTES as u64;
 /// The spool's queue and the batch that is being written, the tables of limits, the program itself.
 const FIXED_BYTES: u64 = 96 << 20;
 

@@ -14,7 +14,8 @@ pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
-/// `GET /readyz`: reports are taken. Says so also while the store is away: the spool takes them.
+/// `GET /readyz`: reports are taken. Says so also while the store is away: the spool takes them. How the store is stands
+/// beside it.
 pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     let depth = app.spool.depth();
     let status = if !app.spool.is_open() {
@@ -27,10 +28,14 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     } else {
         "ready"
     };
+    let standing = app.loader.standing();
     let body = json!({
         "status": status,
         "spool_bytes": depth.bytes,
         "spool_oldest_s": depth.oldest_age.as_secs(),
+        "spool_aside": depth.aside,
+        "store": standing.trouble.unwrap_or("well"),
+        "store_insert_s": standing.loading_since.map_or(0, |since| since.elapsed().as_secs()),
     });
     if status == "ready" { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
@@ -38,6 +43,7 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
 /// `GET /metrics`, for Prometheus.
 pub(super) async fn metrics(app: Data<App>) -> HttpResponse {
     let depth = app.spool.depth();
+    Metric::SpoolAside.set(depth.aside);
     Metric::SpoolBytes.set(depth.bytes);
     Metric::SpoolSegments.set(depth.segments);
     Metric::SpoolAge.set(depth.oldest_age.as_secs());

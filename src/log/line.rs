@@ -35,11 +35,15 @@ pub enum Line {
     QuestionFailed { fault: Fault },
     WithdrawalFailed { fault: Fault },
     ErasureNotBooked { fault: Fault },
-    SpoolRecovered { records: u64, corrupt: u64 },
+    SpoolRecovered { records: u64, corrupt: u64, torn_bytes: u64 },
     SpoolRenamed,
     BatchFailed { records: u64, fault: Fault },
     BatchNotCut { segment: SegmentId, fault: Fault },
     SegmentWaits { segment: SegmentId, fault: Fault },
+    SegmentPassedOver { segment: SegmentId, attempts: u32, fault: Fault },
+    SegmentAside { segment: SegmentId, fault: Fault },
+    SegmentsDiscarded { segments: u64 },
+    AnswersDamaged { batches: u64 },
     RecordsCorrupt { segment: SegmentId, records: u64 },
     TokensRepaired { tokens: u64 },
     RowsLeft,
@@ -156,10 +160,11 @@ impl Line {
             Line::ErasureNotBooked { fault } => {
                 line(Warn, Serve, "erasure_not_booked", "an interrupted erasure is not booked yet").caused_by(*fault)
             }
-            Line::SpoolRecovered { records, corrupt } => {
+            Line::SpoolRecovered { records, corrupt, torn_bytes } => {
                 line(Info, Spool, "spool_recovered", "the spool was not empty")
                     .with("records", Value::Number(*records))
                     .with("corrupt", Value::Number(*corrupt))
+                    .with("torn_bytes", Value::Number(*torn_bytes))
             }
             Line::SpoolRenamed => {
                 line(Warn, Spool, "spool_renamed", "the identity of the spool is damaged; a new one is drawn")
@@ -168,7 +173,7 @@ impl Line {
                 .with("records", Value::Number(*records))
                 .caused_by(*fault),
             Line::BatchNotCut { segment, fault } => {
-                line(Warn, Spool, "batch_not_cut", "the end of a failed batch could not be cut off")
+                line(Warn, Spool, "batch_not_cut", "the end of a failed batch cannot be cut off yet")
                     .with("segment", Value::Number(segment.get()))
                     .caused_by(*fault)
             }
@@ -177,8 +182,30 @@ impl Line {
                     .with("segment", Value::Number(segment.get()))
                     .caused_by(*fault)
             }
+            Line::SegmentPassedOver { segment, attempts, fault } => {
+                line(Error, Loader, "segment_passed_over", "a segment is passed over")
+                    .with("segment", Value::Number(segment.get()))
+                    .with("attempts", Value::Number(u64::from(*attempts)))
+                    .caused_by(*fault)
+            }
+            Line::SegmentAside { segment, fault } => {
+                line(Error, Spool, "segment_aside", "a segment is set aside: tuman spool list")
+                    .with("segment", Value::Number(segment.get()))
+                    .caused_by(*fault)
+            }
+            Line::SegmentsDiscarded { segments } => line(
+                Error,
+                Seal,
+                "segments_discarded",
+                "segments that were set aside went with the sealed day: their reports are lost",
+            )
+            .with("segments", Value::Number(*segments)),
+            Line::AnswersDamaged { batches } => {
+                line(Warn, Spool, "answers_damaged", "answers that were kept for retries are damaged")
+                    .with("batches", Value::Number(*batches))
+            }
             Line::RecordsCorrupt { segment, records } => {
-                line(Error, Loader, "records_corrupt", "records failed their checksum and are set aside")
+                line(Error, Loader, "records_corrupt", "records failed their checksum: they are lost")
                     .with("segment", Value::Number(segment.get()))
                     .with("records", Value::Number(*records))
             }
@@ -328,11 +355,15 @@ mod tests {
             Line::QuestionFailed { fault },
             Line::WithdrawalFailed { fault },
             Line::ErasureNotBooked { fault },
-            Line::SpoolRecovered { records: 1, corrupt: 0 },
+            Line::SpoolRecovered { records: 1, corrupt: 0, torn_bytes: 0 },
             Line::SpoolRenamed,
             Line::BatchFailed { records: 1, fault },
             Line::BatchNotCut { segment, fault },
             Line::SegmentWaits { segment, fault },
+            Line::SegmentPassedOver { segment, attempts: 1, fault },
+            Line::SegmentAside { segment, fault },
+            Line::SegmentsDiscarded { segments: 1 },
+            Line::AnswersDamaged { batches: 1 },
             Line::RecordsCorrupt { segment, records: 1 },
             Line::TokensRepaired { tokens: 1 },
             Line::RowsLeft,

@@ -4,16 +4,18 @@
 //! ends before the journal is whole, nothing was readable yet and noise is drawn anew. Holds no exact count, no row, no
 //! token. One JSON file per day, written beside and renamed when synced.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tuman_privacy::time::Day;
 
 use super::histogram::Sealed;
 use crate::clock::{date_of, day_of};
+use crate::spool::Filesystem;
+
+const UNFINISHED: &str = "unfinished";
 
 /// A sealed day that may not be published yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,17 +29,19 @@ pub struct Journal {
 }
 
 /// The folder of journals.
-#[derive(Debug, Clone)]
-pub struct Journals(PathBuf);
+pub struct Journals {
+    filesystem: Arc<dyn Filesystem>,
+    folder: PathBuf,
+}
 
 impl Journals {
     /// Opens the folder; made if missing.
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub fn open(folder: &Path) -> io::Result<Journals> {
-        fs::create_dir_all(folder)?;
-        Ok(Journals(folder.into()))
+    pub fn open(filesystem: Arc<dyn Filesystem>, folder: &Path) -> io::Result<Journals> {
+        filesystem.create_folder(folder)?;
+        Ok(Journals { filesystem, folder: folder.into() })
     }
 
     /// Days with a journal: their seal was interrupted.
@@ -45,12 +49,9 @@ impl Journals {
     /// # Errors
     /// Where the folder cannot be read.
     pub fn days(&self) -> io::Result<Vec<Day>> {
-        let mut days = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
-            let name = entry?.file_name();
-            let date = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|date| date.parse().ok());
-            days.extend(date.map(day_of));
-        }
+        let names = self.filesystem.list(&self.folder)?;
+        let dates = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok());
+        let mut days: Vec<Day> = dates.map(day_of).collect();
         days.sort();
         Ok(days)
     }
@@ -60,7 +61,7 @@ impl Journals {
     /// # Errors
     /// Where it is there and cannot be read.
     pub fn read(&self, day: Day) -> io::Result<Option<Journal>> {
-        match fs::read(self.file(day)) {
+        match self.filesystem.read(&self.file(day)) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -72,12 +73,16 @@ impl Journals {
     /// # Errors
     /// Where it cannot be written and synced.
     pub fn write(&self, day: Day, journal: &Journal) -> io::Result<()> {
-        let unfinished = self.0.join("unfinished");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.write_all(&serde_json::to_vec(journal)?)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, self.file(day))?;
-        self.sync()
+        let unfinished = self.folder.join(UNFINISHED);
+        match self.filesystem.remove(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = self.filesystem.create(&unfinished)?;
+        file.append(&serde_json::to_vec(journal)?)?;
+        file.sync()?;
+        self.filesystem.rename(&unfinished, &self.file(day))?;
+        self.filesystem.sync_folder(&self.folder)
     }
 
     /// Removes the journal of a day that is published.
@@ -85,28 +90,25 @@ impl Journals {
     /// # Errors
     /// Where it cannot be removed.
     pub fn remove(&self, day: Day) -> io::Result<()> {
-        fs::remove_file(self.file(day))?;
-        self.sync()
+        self.filesystem.remove(&self.file(day))?;
+        self.filesystem.sync_folder(&self.folder)
     }
 
     fn file(&self, day: Day) -> PathBuf {
-        self.0.join(format!("{}.json", date_of(day)))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()
+        self.folder.join(format!("{}.json", date_of(day)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::RealFilesystem;
 
     #[test]
     fn an_unfinished_journal_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let journals = Journals::open(folder.path()).unwrap();
-        fs::write(folder.path().join("unfinished"), b"{").unwrap();
+        let journals = Journals::open(Arc::new(RealFilesystem), folder.path()).unwrap();
+        std::fs::write(folder.path().join(UNFINISHED), b"{").unwrap();
         assert!(journals.days().unwrap().is_empty());
         let day = Day(20_731);
         let journal = Journal { day: date_of(day), sealed_at: jiff::Timestamp::UNIX_EPOCH, apps: vec![] };

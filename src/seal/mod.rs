@@ -5,7 +5,7 @@
 //! 2. contributions are bounded and counted, noise is drawn, thresholds are applied;
 //! 3. the noisy result is synced to the journal;
 //! 4. it is published: releases first, then the line in `seals` that makes them readable;
-//! 5. the day's rows are dropped;
+//! 5. the day's rows are dropped, and segments that were set aside, which may hold some;
 //! 6. the day's key is destroyed;
 //! 7. the journal is removed.
 //!
@@ -47,6 +47,9 @@ use release::{MOST_DAILY_EPSILON, spent};
 
 /// How long a seal waits until what was accepted is in the store.
 const DRAIN_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long past its grace a day waits for segments that only another version of this program can read.
+const FOREIGN_WAIT_MS: i64 = 86_400_000;
 
 /// Why a day was not sealed.
 #[derive(Debug, thiserror::Error)]
@@ -242,24 +245,34 @@ impl Sealer {
         if let Some(journal) = self.journals.read(day)? {
             // What was accepted for the day after the noise was drawn, before a crash, is not counted any more. Loaded
             // now, it is dropped with the day's other rows.
-            self.loader.drain(DRAIN_LIMIT).await?;
+            self.drain(day).await?;
             return Ok(journal);
         }
         if self.is_sealed(day).await? {
             self.clear(day).await?;
             return Err(SealError::AlreadySealed(date_of(day)));
         }
-        self.loader.drain(DRAIN_LIMIT).await?;
+        self.drain(day).await?;
         Line::DayDrained { day: date_of(day) }.write();
         self.count(day).await
     }
 
+    /// Waits until what was accepted is in the store. What waits for another version of this program does not hold a
+    /// day back for ever: its rows and its key would outlive what was promised.
+    async fn drain(&self, day: Day) -> Result<(), LoadError> {
+        if self.clock.now_ms() > self.keyring.grace_ends(day).saturating_add(FOREIGN_WAIT_MS) {
+            self.loader.set_aside_foreign().await;
+        }
+        self.loader.drain(DRAIN_LIMIT).await
+    }
+
     /// Clears what may be left of a day that is sealed.
     async fn clear(self: &Arc<Self>, day: Day) -> Result<(), SealError> {
-        self.loader.drain(DRAIN_LIMIT).await?;
+        self.drain(day).await?;
         let sealer = self.clone();
         on_a_thread(move || {
             sealer.store.drop_day(day.0)?;
+            sealer.loader.discard_aside()?;
             Ok(sealer.keyring.destroy(day, sealer.clock.now_ms())?)
         })
         .await
@@ -304,6 +317,8 @@ impl Sealer {
         self.store.insert(Table::Releases, &name("releases"), release_rows(day, journal).bytes())?;
         self.store.insert(Table::Seals, &name("seals"), seal_rows(day, journal).bytes())?;
         self.store.drop_day(day.0)?;
+        // They may hold rows of the day, and could not be counted any more.
+        self.loader.discard_aside()?;
         let now_ms = self.clock.now_ms();
         self.keyring.destroy(day, now_ms)?;
         // Its creation stands before its destruction.

@@ -1,7 +1,5 @@
 //! Claims about files that someone or something has changed.
 
-use std::sync::Arc;
-
 use super::faulty::FaultyFilesystem;
 use super::tests::{Bench, TestClock, folder, new_bench};
 use super::*;
@@ -76,19 +74,68 @@ fn a_cut_file_keeps_its_whole_records_and_one_without_any_is_dropped() {
 }
 
 #[test]
-fn a_segment_of_a_newer_version_is_left_alone() {
+fn a_segment_of_a_newer_version_is_set_aside_and_comes_back_under_its_name() {
     let (mut bench, disk, clock) = new_bench(&Options::default());
     bench.append(&[b"a"]);
     let id = bench.rotate();
     let path = bench.spool.shared().path(id);
+    let whole = disk.read(&path).unwrap();
     disk.damage(&path, |bytes| {
         bytes[8] = 9;
         let sum = crc32c::crc32c(&bytes[..36]);
         bytes[36..40].copy_from_slice(&sum.to_le_bytes());
     });
-    let opened = Spool::assemble(Arc::new(disk.clone()), folder(), Options::default(), clock.monotonic());
-    assert!(matches!(opened, Err(OpenError::Version(_, 9))));
-    assert!(disk.paths().contains(&path));
+    let aside = bench.spool.shared().aside_path(id);
+    for _ in 0..2 {
+        let mut opened = Bench::open(&disk, &Options::default(), &clock);
+        assert_eq!((opened.recovered.aside, opened.spool.depth().aside, opened.spool.sealed()), (1, 1, vec![]));
+        assert!(disk.paths().contains(&aside) && !disk.paths().contains(&path));
+        // Nothing of it can be read by this program, and its number is not given again.
+        assert_eq!(opened.spool.aside().count(), 0);
+        opened.append(&[b"b"]);
+        let next = opened.rotate();
+        assert!(next > id);
+        opened.spool.remove(next).unwrap();
+    }
+    // The program that wrote it is back.
+    disk.rename(&aside, &path).unwrap();
+    disk.damage(&path, |bytes| bytes.clone_from(&whole));
+    let opened = Bench::open(&disk, &Options::default(), &clock);
+    assert_eq!((opened.spool.sealed(), opened.spool.depth().aside), (vec![id], 0));
+    assert_eq!(opened.contents(id), [b"a"]);
+}
+
+#[test]
+fn an_earlier_segment_in_which_nothing_verifies_is_set_aside_not_removed() {
+    let (mut bench, disk, clock) = new_bench(&Options::default());
+    bench.append(&[b"acknowledged"]);
+    let first = bench.rotate();
+    bench.append(&[b"later"]);
+    bench.rotate();
+    disk.damage(&bench.spool.shared().path(first), |bytes| bytes.fill(0));
+    let opened = Bench::open(&disk, &Options::default(), &clock);
+    assert_eq!((opened.recovered.segments, opened.recovered.aside), (1, 1));
+    assert!(disk.paths().contains(&opened.spool.shared().aside_path(first)));
+}
+
+#[test]
+fn a_segment_that_is_set_aside_keeps_its_records_and_blocks_nobody() {
+    let (mut bench, disk, clock) = new_bench(&Options::default());
+    bench.append(&[b"a", b"b"]);
+    let id = bench.rotate();
+    bench.append(&[b"c"]);
+    let next = bench.rotate();
+    bench.spool.set_aside(id).unwrap();
+    assert!(matches!(bench.spool.set_aside(id), Err(RemoveError::Unknown)));
+    assert_eq!((bench.spool.sealed(), bench.spool.depth().aside), (vec![next], 1));
+    assert_eq!(bench.spool.through(next), [next].into());
+    let opened = Bench::open(&disk, &Options::default(), &clock);
+    assert_eq!((opened.spool.sealed(), opened.recovered.aside), (vec![next], 1));
+    let aside: Vec<Segment> = opened.spool.aside().collect();
+    assert_eq!(aside[0].records().collect::<Vec<_>>(), [b"a", b"b"]);
+    assert_eq!(opened.spool.discard_aside().unwrap(), 1);
+    assert_eq!(opened.spool.depth().aside, 0);
+    assert_eq!(Bench::open(&disk, &Options::default(), &clock).recovered.aside, 0);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What the spool asks of a file system, so that tests can stand in a faulty one.
+//! What the spool asks of a file system, so that tests can stand in a faulty one. The memory of reports and the seal
+//! journal, whose files must outlive a power cut too, ask the same.
 //!
 //! The two traits name only what is needed: files that grow at their end, and one flat folder. Durability is
 //! always asked for by name: [`File::sync`] for contents, [`Filesystem::sync_folder`] for names. The contract
@@ -35,6 +36,12 @@ pub trait Filesystem: Send + Sync {
     /// Whatever the file system reports; `AlreadyExists` if the name is taken.
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>>;
 
+    /// Opens a file for appending. It is created if it is not there.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+
     /// Gives a file another name in the same folder, replacing a file of that name.
     ///
     /// # Errors
@@ -68,6 +75,12 @@ pub trait File: Send {
     /// Whatever the file system reports; then what was written since the last sync may be lost for good, even
     /// if a later call succeeds.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// The length of the file in bytes.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn length(&self) -> io::Result<u64>;
 
     /// Cuts the file to a length in bytes.
     ///
@@ -112,6 +125,11 @@ impl Filesystem for RealFilesystem {
         Ok(Box::new(file))
     }
 
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        Ok(Box::new(file))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -132,6 +150,10 @@ impl File for fs::File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {

@@ -27,7 +27,7 @@ use crate::log::Line;
 /// How many segment numbers are reserved at a time.
 pub(super) const RESERVATION: u64 = 1024;
 
-const NAME: &str = "identity";
+pub(super) const NAME: &str = "identity";
 const NEW_NAME: &str = "identity.new";
 
 /// Reads the file: `None` if it is not there or damaged.

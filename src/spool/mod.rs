@@ -14,11 +14,13 @@
 //!   is cut off, the waiting callers are told, and the next records go to a new file.
 //! - A damaged record costs itself alone, and is counted. Its bytes are never offered, and go with their
 //!   segment.
+//! - A segment that cannot be offered, or is given up by [`Spool::set_aside`], is kept under another name, counted,
+//!   and removed by [`Spool::discard_aside`] alone: what was acknowledged is not lost silently.
 //! - Memory and disk are bounded by [`Options`]; beyond, callers are refused at once.
 //!
 //! Does not: decode records, know what an event is, retry, or keep a second process out of the folder. A
 //! record whose caller was told of a failure is not offered by this process. It may be by the next one, if
-//! the process dies at that moment or the rest of the file cannot be cut off either.
+//! the process dies before the rest of the file is cut off; until then the segment is offered by nobody.
 //!
 //! The format of the files is described in `segment.rs`, the file of the identity in `identity.rs`.
 
@@ -26,6 +28,7 @@
 
 mod filesystem;
 mod identity;
+pub mod inspect;
 mod queue;
 mod recovery;
 mod segment;
@@ -47,6 +50,7 @@ mod tests;
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 mod threads;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,6 +115,8 @@ pub struct Recovered {
     pub bytes: u64,
     /// Bytes after the last good record of a segment, mostly writes that a crash cut short.
     pub torn_bytes: u64,
+    /// Segments that are set aside, now or by an earlier process.
+    pub aside: u64,
 }
 
 /// How much the spool holds.
@@ -128,6 +134,8 @@ pub struct Depth {
     pub oldest_age: Duration,
     /// Batches whose write or sync failed since opening.
     pub failures: u64,
+    /// Segments set aside: not offered, not counted above, on disk until a person has looked at them.
+    pub aside: u64,
 }
 
 /// Why the spool could not be opened.
@@ -142,12 +150,9 @@ pub enum OpenError {
     /// The file of the identity is there but could not be read.
     #[error("cannot read the identity of the spool")]
     Identity(#[source] io::Error),
-    /// A segment could not be read.
-    #[error("cannot read segment {0}")]
+    /// A segment may not be read, or what was found in it could not be synced.
+    #[error("cannot use segment {0}")]
     Segment(SegmentId, #[source] io::Error),
-    /// A segment was written by another version of this program.
-    #[error("segment {0} has format version {1}, which this program does not know")]
-    Version(SegmentId, u32),
     /// The writer thread could not be started.
     #[error("cannot start the spool's writer")]
     Thread(#[source] io::Error),
@@ -190,7 +195,7 @@ pub enum RemoveError {
     /// There is no sealed segment of this number.
     #[error("there is no such sealed segment")]
     Unknown,
-    /// The file could not be removed, or its removal not made durable. Try again: what was done is not
+    /// The file could not be removed or renamed, or that not made durable. Try again: what was done is not
     /// undone.
     #[error("cannot remove the segment")]
     Remove(#[source] io::Error),
@@ -212,12 +217,13 @@ impl Spool {
     /// Opens the spool in a folder, which is created if need be. Segments found there are sealed as they are;
     /// new records go to a new one.
     ///
-    /// Reads every segment found, so it takes as long as reading the folder. Writes nothing, so that a spool
-    /// on a full disk can be opened and emptied; only segments without any record are removed.
+    /// Reads every segment found and writes it anew, one by one, so it takes as long as copying the folder. A spool on
+    /// a full disk can be opened and emptied all the same. A last segment without any record is removed. Segments of an
+    /// unknown version, those that the disk does not give back, and earlier ones without any record are set aside.
     ///
     /// # Errors
-    /// If an option is out of range, the folder or a file in it cannot be read, a segment is of an unknown
-    /// version, or the thread cannot be started. Damage to segments is not an error.
+    /// If an option is out of range, the folder cannot be read, this user may not read a file in it, a segment cannot
+    /// be synced, or the thread cannot be started. Damage to segments is not an error.
     pub fn open(
         filesystem: Arc<dyn Filesystem>,
         folder: &Path,
@@ -258,8 +264,8 @@ impl Spool {
         self.submit(record)?.blocking_recv().unwrap_or(Err(AppendError::Closed))
     }
 
-    /// Seals the segment that is being written. Resolves with a number up to which all segments are sealed,
-    /// once everything that was appended before is in them.
+    /// Seals the segment that is being written. Resolves with a number, once everything that was appended before is
+    /// in segments up to it. One of them may be sealed later: where a failed end cannot be cut off yet.
     ///
     /// # Errors
     /// [`AppendError::Closed`] if the spool is closed; then everything is sealed.
@@ -274,16 +280,21 @@ impl Spool {
         state.segments.iter().filter(|(_, stored)| stored.sealed).map(|(id, _)| *id).collect()
     }
 
-    /// Waits for the oldest sealed segment after the given one, [`SegmentId::BEFORE_ALL`] for the oldest of
-    /// all. `None` once the spool is closed and there is no further one.
-    pub async fn next_sealed(&self, after: SegmentId) -> Option<SegmentId> {
+    /// Waits for a sealed segment that is wanted, the oldest first. `None` once the spool is closed and there is none.
+    pub async fn next_sealed(&self, wanted: impl Fn(SegmentId) -> bool) -> Option<SegmentId> {
         let mut changes = self.shared().changes.subscribe();
         loop {
-            if let Some(answer) = self.shared().next_sealed(after) {
+            if let Some(answer) = self.shared().next_sealed(&wanted) {
                 return answer;
             }
             changes.changed().await.ok()?;
         }
+    }
+
+    /// The segments up to a number that are not removed, be they sealed or not.
+    #[must_use]
+    pub fn through(&self, last: SegmentId) -> BTreeSet<SegmentId> {
+        self.shared().lock().segments.range(..=last).map(|(id, _)| *id).collect()
     }
 
     /// Reads a sealed segment. Blocks the thread.
@@ -316,6 +327,62 @@ impl Spool {
         shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
         shared.forget(id);
         Ok(())
+    }
+
+    /// Sets a sealed segment aside: it is not offered any more, and its file stays under another name. Blocks the
+    /// thread.
+    ///
+    /// # Errors
+    /// If there is no such sealed segment, or its new name could not be made durable.
+    pub fn set_aside(&self, id: SegmentId) -> Result<(), RemoveError> {
+        let shared = self.shared();
+        shared.sealed_segment(id).ok_or(RemoveError::Unknown)?;
+        match shared.filesystem.rename(&shared.path(id), &shared.aside_path(id)) {
+            // An earlier attempt got so far.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            outcome => outcome.map_err(RemoveError::Remove)?,
+        }
+        shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
+        shared.forget(id);
+        shared.lock().aside.insert(id);
+        Ok(())
+    }
+
+    /// Removes the segments that are set aside, and answers how many there were. Blocks the thread.
+    ///
+    /// # Errors
+    /// If one could not be removed, or that not made durable.
+    pub fn discard_aside(&self) -> Result<u64, RemoveError> {
+        let shared = self.shared();
+        let ids: Vec<SegmentId> = shared.lock().aside.iter().copied().collect();
+        for id in &ids {
+            match shared.filesystem.remove(&shared.aside_path(*id)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                outcome => outcome.map_err(RemoveError::Remove)?,
+            }
+        }
+        if !ids.is_empty() {
+            shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
+            shared.lock().aside.retain(|id| !ids.contains(id));
+        }
+        Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
+    }
+
+    /// What can be read of the segments that are set aside, oldest first: their records are not loaded, but were
+    /// acknowledged. Blocks the thread.
+    pub fn aside(&self) -> impl Iterator<Item = Segment> {
+        let shared = self.shared();
+        let ids: Vec<SegmentId> = shared.lock().aside.iter().copied().collect();
+        ids.into_iter().filter_map(move |id| {
+            let bytes = shared.filesystem.read(&shared.aside_path(id)).ok()?;
+            match segment::read_header(&bytes, id) {
+                segment::Header::Intact(identity) => {
+                    let ranges = segment::scan(&bytes, Stamp::new(identity, id)).ranges;
+                    Some(Segment { id, bytes, ranges, corrupt: 0 })
+                }
+                _ => None,
+            }
+        })
     }
 
     /// Random name of this spool, in hexadecimal. It lasts as long as the folder.

@@ -3,7 +3,7 @@
 //!
 //! One lock guards both. It is held for a few field accesses at a time, never while a file is touched.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -72,6 +72,8 @@ pub(super) struct State {
     pub(super) stored_bytes: u64,
     /// Sum over `segments`.
     stored_records: u64,
+    /// Segments set aside, which are neither offered nor counted above.
+    pub(super) aside: BTreeSet<SegmentId>,
     failures: u64,
     /// The writer sleeps and must be woken.
     idle: bool,
@@ -104,6 +106,7 @@ impl Shared {
             stored_bytes: found.segments.values().map(|stored| stored.bytes).sum(),
             stored_records: found.segments.values().map(|stored| stored.records).sum(),
             segments: found.segments,
+            aside: found.aside,
             ..State::default()
         };
         Self {
@@ -124,6 +127,10 @@ impl Shared {
 
     pub(super) fn path(&self, id: SegmentId) -> PathBuf {
         self.folder.join(segment::file_name(id))
+    }
+
+    pub(super) fn aside_path(&self, id: SegmentId) -> PathBuf {
+        self.folder.join(segment::aside_name(id))
     }
 
     /// Adds a request and wakes the writer if it sleeps.
@@ -207,10 +214,9 @@ impl Shared {
     }
 
     /// The next sealed segment, `Some(None)` if there will never be one, `None` if there is none yet.
-    pub(super) fn next_sealed(&self, after: SegmentId) -> Option<Option<SegmentId>> {
+    pub(super) fn next_sealed(&self, wanted: impl Fn(SegmentId) -> bool) -> Option<Option<SegmentId>> {
         let state = self.lock();
-        let mut later = state.segments.range(SegmentId(after.0.saturating_add(1))..);
-        match later.find(|(_, stored)| stored.sealed) {
+        match state.segments.iter().find(|(id, stored)| stored.sealed && wanted(**id)) {
             Some((id, _)) => Some(Some(*id)),
             None => state.ended.then_some(None),
         }
@@ -227,6 +233,7 @@ impl Shared {
             waiting: u64::try_from(state.queued_records).unwrap_or(u64::MAX),
             oldest_age: oldest.map_or(Duration::ZERO, |stored| now.saturating_duration_since(stored.begun)),
             failures: state.failures,
+            aside: u64::try_from(state.aside.len()).unwrap_or(u64::MAX),
         }
     }
 

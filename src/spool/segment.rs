@@ -28,17 +28,18 @@ pub(super) const HEADER_BYTES: u64 = 40;
 pub(super) const RECORD_BYTES: u64 = 16;
 
 const MAGIC: [u8; 8] = *b"tumanspl";
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 const FIRST_RECORD: usize = 40;
 const RECORD_HEAD: usize = 16;
 const SUFFIX: &str = ".segment";
+const ASIDE: &str = ".aside";
 
 /// Number of a segment. Numbers only ever grow, also across restarts, and are never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SegmentId(pub(super) u64);
 
 impl SegmentId {
-    /// Smaller than the number of any segment: the place to start from when waiting for the first.
+    /// Smaller than the number of any segment.
     pub const BEFORE_ALL: Self = Self(0);
 
     /// The number itself.
@@ -150,6 +151,16 @@ pub(super) fn parse_file_name(name: &str) -> Option<SegmentId> {
     let digits = name.strip_suffix(SUFFIX)?;
     let id = SegmentId(u64::from_str_radix(digits, 16).ok()?);
     (file_name(id) == name).then_some(id)
+}
+
+/// File name of a segment that was set aside.
+pub(super) fn aside_name(id: SegmentId) -> String {
+    format!("{id}{SUFFIX}{ASIDE}")
+}
+
+/// The segment that a file set aside stands for, if it is one of ours.
+pub(super) fn parse_aside_name(name: &str) -> Option<SegmentId> {
+    parse_file_name(name.strip_suffix(ASIDE)?)
 }
 
 /// Bytes a payload takes in a segment.
@@ -370,6 +381,8 @@ mod tests {
     #[test]
     fn only_our_own_file_names_are_segments() {
         assert_eq!(parse_file_name(&file_name(ID)), Some(ID));
+        assert_eq!(parse_aside_name(&aside_name(ID)), Some(ID));
+        assert_eq!((parse_file_name(&aside_name(ID)), parse_aside_name(&file_name(ID))), (None, None));
         for name in ["identity", "5.segment", "+000000000000005.segment", "000000000000000A.segment", ".segment"] {
             assert_eq!(parse_file_name(name), None, "{name}");
         }

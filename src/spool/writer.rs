@@ -5,12 +5,14 @@
 //! the next batch.
 //!
 //! After a failed write or sync the file is given up. The kernel may have dropped the pages that it could not
-//! write and report success the next time, so nothing is ever written behind them.
+//! write and report success the next time, so nothing is ever written behind them. What was written of the failed
+//! batch is cut off before the loader sees the file: should the process die first, the next one may find it whole
+//! there, and the segment's token must then not have been used for less.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::identity::{self, RESERVATION};
 use super::queue::{Caller, Request, Shared, Stored};
@@ -19,10 +21,16 @@ use super::{AppendError, File};
 use crate::log::Line;
 use crate::metrics::Metric;
 
+/// How long a segment waits until its failed end is tried to be cut off again.
+const CUT_AGAIN: Duration = Duration::from_secs(1);
+
 pub(super) struct Writer {
     shared: Arc<Shared>,
     taken: VecDeque<Request>,
     current: Option<Current>,
+    /// Segments whose failed end could not be cut off yet. They are not offered: their token must not stand for
+    /// fewer records in this process than in the next.
+    uncut: Vec<Current>,
     /// Bytes of the batch; kept to save allocations.
     buffer: Vec<u8>,
     next_id: u64,
@@ -49,7 +57,15 @@ struct Batch {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, next_id: u64, reserved: u64) -> Self {
-        Self { shared, taken: VecDeque::new(), current: None, buffer: Vec::new(), next_id, reserved }
+        Self {
+            shared,
+            taken: VecDeque::new(),
+            current: None,
+            uncut: Vec::new(),
+            buffer: Vec::new(),
+            next_id,
+            reserved,
+        }
     }
 
     /// Works until the spool is closed and everything is written.
@@ -58,6 +74,7 @@ impl Writer {
             self.work();
         }
         self.seal();
+        self.cut();
     }
 
     /// Does everything that is waiting, without waiting for more.
@@ -69,11 +86,16 @@ impl Writer {
 
     fn wait(&mut self) -> bool {
         let age = self.shared.options.segment_age;
-        let deadline = self.current.as_ref().and_then(|current| current.begun.checked_add(age));
+        let mut deadline = self.current.as_ref().and_then(|current| current.begun.checked_add(age));
+        if !self.uncut.is_empty() {
+            let again = (self.shared.clock)().checked_add(CUT_AGAIN);
+            deadline = deadline.into_iter().chain(again).min();
+        }
         self.shared.wait(&mut self.taken, deadline)
     }
 
     fn work(&mut self) {
+        self.cut();
         self.seal_if_old();
         loop {
             let batch = self.gather();
@@ -204,23 +226,32 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives up the current segment after an error. What was synced before is sealed, the rest should not
-    /// come back.
+    /// Gives up the current segment after an error. What was synced before is sealed once the rest is cut off.
     fn abandon(&mut self) {
         let Some(mut current) = self.current.take() else {
             return;
         };
-        // Cutting is a courtesy: this process reads no further than the synced length anyway, and a record
-        // that comes back after a crash is one whose caller was told to send it again.
-        let cut = current.file.truncate(current.length).and_then(|()| current.file.sync());
-        if let Err(error) = cut {
-            Line::BatchNotCut { segment: current.id, fault: (&error).into() }.write();
-        }
         if current.length == 0 {
+            // Cut as well: the name may outlive the removal. Nobody was told that anything in it is safe.
+            drop(current.file.truncate(0).and_then(|()| current.file.sync()));
             drop(self.shared.filesystem.remove(&self.shared.path(current.id)));
-        } else {
-            self.shared.seal(current.id);
+            return;
         }
+        self.uncut.push(current);
+        self.cut();
+    }
+
+    /// Cuts off what a failed batch left behind the synced part, and seals what it can be cut off of.
+    fn cut(&mut self) {
+        let shared = &self.shared;
+        self.uncut.retain_mut(|segment| {
+            let cut = segment.file.truncate(segment.length).and_then(|()| segment.file.sync());
+            match cut {
+                Ok(()) => shared.seal(segment.id),
+                Err(ref error) => Line::BatchNotCut { segment: segment.id, fault: error.into() }.write(),
+            }
+            cut.is_err()
+        });
     }
 
     fn seal(&mut self) {

@@ -327,6 +327,11 @@ impl StoreError {
 pub struct Detail(String);
 
 impl Detail {
+    /// The words of a store.
+    pub fn new(words: impl Into<String>) -> Detail {
+        Detail(words.into())
+    }
+
     /// The words, for a developer's eyes; never for a log.
     pub fn expose(&self) -> &str {
         &self.0

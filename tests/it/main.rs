@@ -4,6 +4,7 @@
 mod audit;
 mod cli;
 mod crash;
+mod days;
 mod fuzz;
 mod harness;
 mod http;
@@ -12,5 +13,6 @@ mod overload;
 mod privacy;
 mod seal;
 mod spec;
+mod trouble;
 mod upgrade;
 mod withdrawal;

@@ -48,6 +48,59 @@ fn a_folder_is_made_served_and_asked() {
 }
 
 #[test]
+fn the_spool_is_looked_into_beside_a_collector_and_where_none_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tokens = Child::init(folder);
+    let child = Child::serve(folder);
+    let upload = report().sent(SystemClock.now_ms()).json();
+    assert_eq!(post(&child.public, tokens["app_key"].as_str().unwrap(), &upload), Some(202));
+    assert_eq!(on(folder, &["spool", "check"]).status.code(), Some(0));
+    assert_eq!(child.terminate(), Some(0));
+
+    // As an outage of the store leaves it.
+    let options = tuman::spool::Options::default();
+    let clock = std::sync::Arc::new(std::time::Instant::now);
+    let spool = folder.join("data/spool");
+    let (open, _) =
+        tuman::spool::Spool::open(std::sync::Arc::new(tuman::spool::RealFilesystem), &spool, options, clock).unwrap();
+    let secret = b"nothing of a record is shown";
+    for version in [1, 1, 7] {
+        open.append_blocking([&[version], &secret[..]].concat()).unwrap();
+    }
+    open.close();
+    let id = open.sealed()[0].to_string();
+    let file = spool.join(format!("{id}.segment"));
+
+    let listed = on(folder, &["spool", "list"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains(&format!("{id}  newest")), "{listed:?}");
+    let shown: Value =
+        serde_json::from_slice(&on(folder, &["spool", "show", &id, "--stats", "--json"]).stdout).unwrap();
+    assert_eq!((&shown["records"], &shown["corrupt"], &shown["damaged"]), (&3.into(), &0.into(), &false.into()));
+    assert_eq!(shown["record_versions"], serde_json::json!({ "1": 2, "7": 1 }));
+    let checked = on(folder, &["spool", "check"]);
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.code() == Some(3) && text.contains("1 records are of version 7"), "{text}");
+
+    let mut bytes = std::fs::read(&file).unwrap();
+    let second = bytes.len() / 2;
+    bytes[second] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    std::fs::copy(&file, spool.join("00000000000000ff.segment.aside")).unwrap();
+    let checked = on(folder, &["spool", "check", "--json"]);
+    let found: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let problems = found["problems"].as_array().unwrap();
+    assert!(checked.status.code() == Some(3) && problems.len() >= 3, "{found}");
+    for command in [&["spool", "list"][..], &["spool", "check"], &["spool", "show", &id, "--stats"]] {
+        let output = on(folder, command);
+        let text = [output.stdout, output.stderr].concat();
+        assert!(!text.windows(7).any(|window| window == &secret[..7]), "{command:?}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), bytes, "nothing is changed");
+    assert_eq!(on(folder, &["spool", "show", "00000000000000aa", "--stats"]).status.code(), Some(1));
+}
+
+#[test]
 fn a_wrong_configuration_names_every_problem_and_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tuman.toml"), "[server]\nlisten = 5\n[privacy]\nzone = \"Mars\"\nmoon = 1\n")
@@ -84,6 +137,7 @@ fn every_command_has_help_with_an_example() {
         "catalogue",
         "budget",
         "withdraw",
+        "spool",
         "doctor",
         "policy",
     ] {
