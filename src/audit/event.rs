@@ -525,6 +525,7 @@ mod tests {
             let recipients = vec!["03".into()];
             Event::KeysActed(KeysActed::of(&Act { act, name, group, day, at: created_at, recipients }))
         };
+        let journal = Journal { day, sealed_at: created_at, apps: vec![("kz.example.app".into(), vec![])] };
         let scope = Scope { app: "kz.example.app".into(), period: Period { from: day, to: day } };
         let mut events = vec![
             Event::Started(Started::with(&Config::default(), &catalogues)),
@@ -534,7 +535,6 @@ mod tests {
             Event::KeyCreated(KeyCreated::of(&key)),
         ];
         events.extend(ActKind::ALL.map(act));
-        let journal = Journal { day, sealed_at: created_at, apps: Vec::new() };
         events.push(Event::DaySealed(DaySealed::with(&journal, Some(&key))));
         events.push(Event::Exported(Exported::places(&PlacesQuery { scope, precision: 5 }, Recipient::Command)));
         let case = CaseNumber::parse("2026/17").unwrap();

@@ -82,19 +82,13 @@ impl Child {
 
     /// SIGHUP: reads catalogues and tokens anew.
     pub fn hang_up(&self) {
-        let pid = rustix::process::Pid::from_child(&self.process);
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        self.signal(rustix::process::Signal::HUP);
     }
 
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-    }
-
-    /// SIGHUP.
-    pub fn hang_up(&self) {
-        self.signal(rustix::process::Signal::HUP);
     }
 
     /// SIGTERM; answers the exit code.

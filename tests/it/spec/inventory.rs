@@ -178,7 +178,7 @@ fn inventory(app: &TestApp) -> String {
     let releases: Vec<Value> = tuman::seal::release::defaults::ALL
         .iter()
         .map(|release| {
-            serde_json::json!([release.name, release.dims, release.bound, release.epsilon, release.threshold])
+            serde_json::json!([release.name, release.dims(), release.bound, release.epsilon, release.threshold])
         })
         .collect();
     text.push_str("\nReleases: name, dimensions, bound, epsilon, threshold\n");

@@ -7,11 +7,11 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::Value;
 use tuman::seal::noise::Noise;
-use tuman::seal::release::{Release, defaults};
+use tuman::seal::release::defaults;
 use tuman::stats::{ActivityQuery, Asked, EventsQuery, PlacesQuery, activity, events, geojson, places};
 use tuman::store::Store;
 
-use super::{Beside, Success, exact, sized, told};
+use super::{Beside, Success, epsilon, exact, scale, sized, told};
 use crate::harness::{APP, NOW_MS, TestApp};
 use crate::http::stats::with_a_sealed_day;
 
@@ -169,13 +169,9 @@ fn control() -> Success {
     let releases = [defaults::PLACES_5, defaults::PLACES_4, defaults::ACTIVE_DEVICES];
     Success::of(releases.iter().flat_map(|release| [7, 100, 400].map(|truth| (release, truth))).map(
         |(release, truth)| {
-            let answers = Noise::new(release.bound, release.epsilon).blur(vec![truth; questions]).unwrap();
+            let answers = Noise::new(release.bound, epsilon(release)).blur(vec![truth; questions]).unwrap();
             let average = answers.iter().sum::<i64>() as f64 / answers.len() as f64;
             average.round() as i64 == truth
         },
     ))
-}
-
-fn scale(release: &Release) -> f64 {
-    f64::from(release.bound) / release.epsilon
 }

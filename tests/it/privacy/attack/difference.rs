@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tuman::clock::date_of;
-use tuman::seal::release::{Histogram, Release, defaults};
+use tuman::seal::histogram::{Counted, Histogram};
+use tuman::seal::release::{Release, defaults};
 use tuman::store::Statement;
 use tuman_privacy::time::Day;
 
-use super::{Beside, Success, allowed, sized, tail, told, variance};
+use super::{Beside, Success, allowed, epsilon, scale, sized, tail, told, variance};
 use crate::harness::{DAY_MS, NOW_MS, TestApp, report};
 
 /// A cell of the attacker's knowledge: its count without the target, and what the target adds.
@@ -25,7 +26,7 @@ struct Cell {
 
 /// How a device spends the whole bound of a release.
 fn cells(release: &Release, others: i64) -> Vec<Cell> {
-    match release.name {
+    match &*release.name {
         // Eight names, once each.
         "event_devices" => vec![Cell { others, target: 1 }; 8],
         "event_totals" => vec![Cell { others, target: 24 }],
@@ -35,7 +36,7 @@ fn cells(release: &Release, others: i64) -> Vec<Cell> {
 
 /// The logarithm of how much likelier an observation is with the target than without.
 fn evidence(release: &Release, cell: Cell, seen: Option<i64>) -> f64 {
-    let scale = f64::from(release.bound) / release.epsilon;
+    let scale = scale(release);
     match seen {
         Some(value) => {
             let away = |count: i64| (value - count).abs() as f64;
@@ -61,9 +62,9 @@ const AT_ONCE: u64 = 2_000;
 /// What is published of a release in each of these worlds, sealed by the sealer's own code.
 fn sealed(release: &Release, cells: &[Cell], worlds: &Worlds) -> Vec<Vec<Option<i64>>> {
     let of = |present: bool| cells.iter().map(move |cell| cell.others + if present { cell.target } else { 0 });
-    let counts = worlds.iter().flat_map(|(_, present)| of(*present)).enumerate().collect();
-    let histogram = Histogram { release: release.clone(), cells: counts };
-    let sealed = histogram.seal(|at| vec![("cell", vec![at.to_string()])]).unwrap();
+    let counts = worlds.iter().flat_map(|(_, present)| of(*present)).map(Counted::devices).enumerate().collect();
+    let histogram = Histogram { release, cells: counts };
+    let sealed = histogram.seal(|at| vec![("cell".into(), vec![at.to_string()])]).unwrap();
     let mut values = vec![None; cells.len() * worlds.len()];
     for value in sealed.published {
         values[value.dims[0].parse::<usize>().unwrap()] = Some(value.value);
@@ -113,7 +114,7 @@ fn a_device_is_told_from_each_release_no_better_than_its_epsilon_allows() {
                     success.count(guess(all_evidence(&release, &cells, &seen), *present, *n));
                 }
             }
-            let beside = Beside { chance: 0.5, bound: allowed(release.epsilon), control: on_exact_counts(&cells) };
+            let beside = Beside { chance: 0.5, bound: allowed(epsilon(&release)), control: on_exact_counts(&cells) };
             told(&format!("B, {}{place}", release.name), success, &beside);
         }
     }
@@ -159,10 +160,10 @@ fn the_difference_of_two_answers_tells_no_more_than_the_release_that_both_are_of
     };
     let shares = |(platform, version): &(&str, &str)| {
         vec![
-            ("", vec![]),
-            ("platform", vec![(*platform).to_owned()]),
-            ("version", vec![(*version).to_owned()]),
-            ("platform,version", vec![(*platform).to_owned(), (*version).to_owned()]),
+            (String::new(), vec![]),
+            ("platform".into(), vec![(*platform).to_owned()]),
+            ("version".into(), vec![(*version).to_owned()]),
+            ("platform,version".into(), vec![(*platform).to_owned(), (*version).to_owned()]),
         ]
     };
     type Answers = BTreeMap<(String, Vec<String>), i64>;
@@ -170,7 +171,7 @@ fn the_difference_of_two_answers_tells_no_more_than_the_release_that_both_are_of
         let mut answers = Answers::new();
         for cell in &domain {
             for (breakdown, dims) in shares(cell) {
-                *answers.entry((breakdown.to_owned(), dims)).or_default() += count(cell, present);
+                *answers.entry((breakdown, dims)).or_default() += count(cell, present);
             }
         }
         answers
@@ -199,14 +200,14 @@ fn the_difference_of_two_answers_tells_no_more_than_the_release_that_both_are_of
         successes.into_iter().max_by(|a, b| a.rate().total_cmp(&b.rate())).unwrap()
     };
     let noisy = |worlds: &Worlds| {
-        let of = |at: usize, present: bool| domain.iter().map(move |cell| ((at, *cell), count(cell, present)));
+        let of = |at: usize, present: bool| domain.iter().map(move |cell| ((at, *cell), Counted::devices(count(cell, present))));
         let cells = worlds.iter().enumerate().flat_map(|(at, (_, present))| of(at, *present)).collect();
         let in_world = |(at, cell): &(usize, (&str, &str))| {
             let mut shares = shares(cell);
             shares.iter_mut().for_each(|(_, dims)| dims.insert(0, at.to_string()));
             shares
         };
-        let sealed = Histogram { release: release.clone(), cells }.seal(in_world).unwrap();
+        let sealed = Histogram { release: &release, cells }.seal(in_world).unwrap();
         let mut answers = vec![Answers::new(); worlds.len()];
         for mut value in sealed.published {
             let at: usize = value.dims.remove(0).parse().unwrap();
@@ -216,7 +217,7 @@ fn the_difference_of_two_answers_tells_no_more_than_the_release_that_both_are_of
     };
     let exactly_in = |worlds: &Worlds| worlds.iter().map(|(_, present)| exactly(*present)).collect();
     let best = of_pairs(&noisy, sized(6_000, 200_000));
-    let beside = Beside { chance: 0.5, bound: allowed(release.epsilon), control: of_pairs(&exactly_in, 100) };
+    let beside = Beside { chance: 0.5, bound: allowed(epsilon(&release)), control: of_pairs(&exactly_in, 100) };
     told(&format!("B, the best of {} pairs of answers of one day", pairs.len()), best, &beside);
 }
 
@@ -240,7 +241,7 @@ async fn two_days_that_differ_by_one_device_are_told_apart_no_better_than_epsilo
     // The target adds one to each, and 24 events; all other cells are known to be empty, and tell nothing.
     let of = |release: &Release, breakdown: &str, dims: &[&str], target: i64| {
         let others = if release.name == "event_totals" { OTHERS * 8 } else { OTHERS };
-        let key = (release.name, breakdown.to_owned(), json!(dims).to_string());
+        let key = (release.name.to_string(), breakdown.to_owned(), json!(dims).to_string());
         (key, (release.clone(), Cell { others, target }))
     };
     let cell = geohash::encode(geohash::Coord { x: 71.430_401_3, y: 51.128_001_2 }, 5).unwrap();
@@ -265,15 +266,14 @@ async fn two_days_that_differ_by_one_device_are_told_apart_no_better_than_epsilo
         let published = published(&app, copy);
         let mut told = 0.0;
         for ((name, breakdown, dims), (release, cell)) in &look {
-            let value = published.get(&((*name).to_owned(), breakdown.clone(), dims.clone())).copied();
+            let value = published.get(&(name.clone(), breakdown.clone(), dims.clone())).copied();
             told += evidence(release, *cell, value);
             // How far the noise strays from the exact count: the sealer's, counted and drawn by the real path.
             // First use is published as sums of several draws.
-            let is_one_draw = cell.others > release.threshold.saturating_add(60) && *name != "first_use";
+            let is_one_draw = cell.others > release.threshold.saturating_add(60) && name != "first_use";
             if let Some(value) = value.filter(|_| is_one_draw) {
-                let scale = f64::from(release.bound) / release.epsilon;
                 let exact = cell.others + if present { cell.target } else { 0 };
-                errors += ((value - exact) as f64).powi(2) / variance(scale);
+                errors += ((value - exact) as f64).powi(2) / variance(scale(release));
                 expected += 1.0;
                 // The fourth moment of a Laplace draw is six times its squared variance.
                 of_errors += 5.0;

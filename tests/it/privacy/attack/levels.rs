@@ -5,9 +5,10 @@
 //! the region against each other has several draws of one number, and comes closer than with the best of them. How much
 //! closer follows from the scales; here it is tried, and held against that.
 
-use tuman::seal::release::{Histogram, Release, defaults};
+use tuman::seal::histogram::{Counted, Histogram};
+use tuman::seal::release::{Release, defaults};
 
-use super::{Beside, Success, allowed, say, sized, told, variance};
+use super::{Beside, Success, allowed, epsilon, say, scale, sized, told, variance};
 
 /// All of a region's devices are in one cell, so that each level counts the same: the best case for the attacker.
 const LEVELS: [Release; 4] = [defaults::PLACES_5, defaults::PLACES_4, defaults::PLACES_3, defaults::REGION];
@@ -15,17 +16,14 @@ const LEVELS: [Release; 4] = [defaults::PLACES_5, defaults::PLACES_4, defaults::
 /// One cell of each level in each of these worlds, sealed by the sealer's own code.
 fn sealed(worlds: &[i64]) -> Vec<[i64; 4]> {
     let of_levels = LEVELS.map(|release| {
-        let histogram = Histogram { release, cells: worlds.iter().copied().enumerate().collect() };
-        let sealed = histogram.seal(|at| vec![("cell", vec![format!("{at:08}")])]).unwrap();
+        let cells = worlds.iter().map(|devices| Counted::devices(*devices)).enumerate().collect();
+        let histogram = Histogram { release: &release, cells };
+        let sealed = histogram.seal(|at| vec![("cell".into(), vec![format!("{at:08}")])]).unwrap();
         assert_eq!(sealed.published.len(), worlds.len(), "far above every threshold");
         // Published in the order of their names.
         sealed.published.iter().map(|value| value.value).collect::<Vec<i64>>()
     });
     (0..worlds.len()).map(|at| [0, 1, 2, 3].map(|level| of_levels[level][at])).collect()
-}
-
-fn scale(release: &Release) -> f64 {
-    f64::from(release.bound) / release.epsilon
 }
 
 /// The estimate of least variance from independent draws around one number.
@@ -58,7 +56,7 @@ fn levels_of_places_weighed_together_come_closer_by_as_much_as_their_budgets_say
 
 #[test]
 fn levels_of_places_weighed_together_tell_a_device_no_better_than_their_budgets_allow() {
-    let epsilon: f64 = LEVELS.iter().map(|release| release.epsilon).sum();
+    let epsilon: f64 = LEVELS.iter().map(epsilon).sum();
     let evidence = |seen: [i64; 4]| {
         let of = |(release, value): (&Release, i64)| {
             ((value - 1_000).abs() - (value - 1_001).abs()) as f64 / scale(release)
@@ -78,15 +76,15 @@ fn levels_of_places_weighed_together_tell_a_device_no_better_than_their_budgets_
 
 #[test]
 fn children_of_active_devices_add_up_to_their_parent_draw_by_draw() {
-    let cells = ["1", "2", "3"].iter().flat_map(|v| ["android", "ios"].map(|p| ((p, *v), 2_000))).collect();
-    let sealed = Histogram { release: defaults::ACTIVE_DEVICES, cells }
+    let cells = ["1", "2", "3"].iter().flat_map(|v| ["android", "ios"].map(|p| ((p, *v), Counted::devices(2_000)))).collect();
+    let sealed = Histogram { release: &defaults::ACTIVE_DEVICES, cells }
         .seal(|(platform, version)| {
             let (platform, version) = ((*platform).to_owned(), (*version).to_owned());
             vec![
-                ("", vec![]),
-                ("platform", vec![platform.clone()]),
-                ("version", vec![version.clone()]),
-                ("platform,version", vec![platform, version]),
+                (String::new(), vec![]),
+                ("platform".into(), vec![platform.clone()]),
+                ("version".into(), vec![version.clone()]),
+                ("platform,version".into(), vec![platform, version]),
             ]
         })
         .unwrap();

@@ -15,6 +15,8 @@ mod windows;
 
 use std::io::Write;
 
+use tuman::seal::release::Release;
+
 /// Sizes are chosen here alone: small, unless `TUMAN_ATTACK` is `full`.
 fn sized<T>(small: T, full: T) -> T {
     if std::env::var_os("TUMAN_ATTACK").is_some_and(|size| size == "full") { full } else { small }
@@ -90,6 +92,16 @@ fn told(attack: &str, success: Success, beside: &Beside) {
 fn say(line: &str) {
     // One call: lines of attacks that run side by side stay whole.
     std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// What a release spends. Those that are attacked here all have noise.
+fn epsilon(release: &Release) -> f64 {
+    release.epsilon.unwrap_or_else(|| panic!("{} has no noise", release.name))
+}
+
+/// The scale of its noise, as it is promised: not what the sealer makes of it.
+fn scale(release: &Release) -> f64 {
+    f64::from(release.bound) / epsilon(release)
 }
 
 /// The best success of one guess between two worlds that an epsilon allows, when both are as likely.

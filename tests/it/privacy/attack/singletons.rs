@@ -4,9 +4,10 @@
 //! the threshold too, nearly as often as those of one device: by how much less is what epsilon says.
 
 use serde_json::json;
-use tuman::seal::release::{Histogram, Release, defaults};
+use tuman::seal::histogram::{Counted, Histogram};
+use tuman::seal::release::{Release, defaults};
 
-use super::{Beside, Success, say, sized, tail, told};
+use super::{Beside, Success, epsilon, say, scale, sized, tail, told};
 use crate::harness::{DAY_MS, NOW_MS, Setup, TestApp, report};
 
 /// Releases, and what a lone device adds to one value: all that it may, where it sends one event all day.
@@ -27,15 +28,21 @@ fn counts(adds: i64) -> Vec<(usize, i64)> {
     (0..2 * VALUES).map(|at| (at, if at < VALUES { adds } else { 0 })).collect()
 }
 
+/// What a lone device makes, or none.
+fn counted(value: i64) -> Counted {
+    Counted { value, devices: value.min(1) }
+}
+
 #[test]
 fn a_lone_device_is_named_hardly_more_often_than_an_empty_value() {
     let seals = sized(20, 1_000);
     for (release, adds) in HUNTED {
-        let scale = f64::from(release.bound) / release.epsilon;
+        let scale = scale(&release);
         let (mut named, mut empty) = (Success::default(), Success::default());
         for _ in 0..seals {
-            let histogram = Histogram { release: release.clone(), cells: counts(adds) };
-            let sealed = histogram.seal(|at| vec![("value", vec![at.to_string()])]).unwrap();
+            let cells = counts(adds).into_iter().map(|(at, value)| (at, counted(value))).collect();
+            let histogram = Histogram { release: &release, cells };
+            let sealed = histogram.seal(|at| vec![("value".into(), vec![at.to_string()])]).unwrap();
             let mut published = vec![false; 2 * VALUES];
             for value in &sealed.published {
                 published[value.dims[0].parse::<usize>().unwrap()] = true;
@@ -46,8 +53,8 @@ fn a_lone_device_is_named_hardly_more_often_than_an_empty_value() {
         }
         let chance = tail(scale, release.threshold);
         let bound = tail(scale, release.threshold - adds);
-        assert!(bound <= chance * release.epsilon.exp() * (1.0 + 1e-9), "{}: the bound is epsilon's", release.name);
-        empty.at_most(chance, release.name);
+        assert!(bound <= chance * epsilon(&release).exp() * (1.0 + 1e-9), "{}: the bound is epsilon's", release.name);
+        empty.at_most(chance, &release.name);
         // Without threshold and noise, whatever is not zero is a device.
         let seen: Vec<usize> = counts(adds).into_iter().filter(|(_, n)| *n > 0).map(|(at, _)| at).collect();
         let control = Success::of((0..VALUES).map(|at| seen.contains(&at)));
