@@ -69,7 +69,12 @@ pub fn check(bytes: &[u8]) {
     let Ok(report) = Report::parse(bytes, MAX_EVENTS) else { return };
     assert!(report.events() <= MAX_EVENTS);
     let world = &*WORLD;
-    let rules = Rules { catalogue: &world.catalogue.allow_list, region: &world.region, future_tolerance_ms: 600_000 };
+    let rules = Rules {
+        catalogue: &world.catalogue.allow_list,
+        region: &world.region,
+        future_tolerance_ms: 600_000,
+        suppressed: None,
+    };
     let offsets = world.zone.offsets_around(NOW_MS);
     for opted_out in [false, true] {
         let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &world.days, opted_out };

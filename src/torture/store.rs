@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::{is_ordered, order, pass};
-use crate::store::{Description, Detail, Statement, Store, StoreError, Table};
+use crate::store::{Description, Detail, Device, Found, Statement, Store, StoreError, Table};
 
 pub(super) struct Tortured(pub(super) Arc<dyn Store>);
 
@@ -24,7 +24,7 @@ impl Store for Tortured {
             Table::UsageOpen | Table::PlacesOpen | Table::Ledger => ["loader.insert", "loader.inserted"],
             Table::Releases | Table::Seals => ["seal.publish", "seal.published"],
             // The collector does not start without its line in the audit log.
-            Table::Audit => return self.0.insert(table, token, rows),
+            Table::Audit | Table::Withdrawals => return self.0.insert(table, token, rows),
         };
         trouble()?;
         pass(points[0]);
@@ -42,6 +42,15 @@ impl Store for Tortured {
         trouble()?;
         pass("seal.drop");
         self.0.drop_day(day)
+    }
+
+    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError> {
+        self.0.find(table, devices)
+    }
+
+    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError> {
+        trouble()?;
+        self.0.erase(table, devices)
     }
 
     fn describe(&self) -> Result<Description, StoreError> {

@@ -59,7 +59,12 @@ impl Boundary {
         report: &Report<'_>,
         opted_out: bool,
     ) -> Result<Anonymised, Rejection> {
-        let rules = Rules { catalogue: &self.catalogue, region: &self.region, future_tolerance_ms: 600_000 };
+        let rules = Rules {
+            catalogue: &self.catalogue,
+            region: &self.region,
+            future_tolerance_ms: 600_000,
+            suppressed: None,
+        };
         let offsets = Offsets::new(5 * 3600, vec![]);
         let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &self.open_days, opted_out };
         anonymise_before(witness, report, rules, arrival, &mut Counter(0))

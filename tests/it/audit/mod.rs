@@ -21,7 +21,7 @@ async fn with_four_entries() -> TestApp {
     app
 }
 
-fn verified(app: &TestApp) -> Result<u64, Broken> {
+pub fn verified(app: &TestApp) -> Result<u64, Broken> {
     verify(&app.app.sealer.audit.contents().unwrap()).map(|whole| whole.entries)
 }
 

@@ -111,7 +111,7 @@ fn a_catalogue_is_checked_without_a_collector() {
 
 async fn suggested(app: &TestApp, of: Option<&str>) -> Vec<Suggested> {
     let request = Request::Suggest { app: of.map(str::to_owned) };
-    let Reply::Suggestions(suggested) = carry_out(request, &app.app.clone().into_inner()).await else { panic!() };
+    let Reply::Suggestions(suggested) = carry_out(request, "", &app.app.clone().into_inner()).await else { panic!() };
     suggested
 }
 
@@ -147,7 +147,7 @@ async fn names_of_fifty_devices_are_suggested_until_they_are_declared() {
     let both = [name(None, "wish_list"), name(Some("screen_view"), "theme")];
     assert_eq!(suggested(&app, Some(APP)).await, both);
     let other = Request::Suggest { app: Some("kz.other.app".into()) };
-    assert!(matches!(carry_out(other, &app.app.clone().into_inner()).await, Reply::Failed(_)));
+    assert!(matches!(carry_out(other, "", &app.app.clone().into_inner()).await, Reply::Failed(_)));
 
     let declared = format!("{CATALOGUE}\n[events.wish_list]\n");
     let declared = tuman::catalogue::Catalogue::parse(&declared).unwrap();

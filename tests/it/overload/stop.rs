@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex};
 
 use tuman::config::Interval;
-use tuman::store::{Description, Statement, Store, StoreError, Table};
+use tuman::store::{Description, Device, Found, Statement, Store, StoreError, Table};
 
 use crate::harness::{Child, Setup, report};
 
@@ -32,6 +32,14 @@ impl Store for Hanging {
 
     fn drop_day(&self, day: u16) -> Result<(), StoreError> {
         self.store.drop_day(day)
+    }
+
+    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError> {
+        self.store.find(table, devices)
+    }
+
+    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError> {
+        self.store.erase(table, devices)
     }
 
     fn describe(&self) -> Result<Description, StoreError> {

@@ -190,6 +190,21 @@ async fn provoke(code: Code) -> (TestApp, String) {
         Code::InvalidQuery => {
             ask(&format!("/v1/stats/activity?app={QUERY}&period={VALUE}&{QUERY}=1").replace(' ', "+"))
         }
+        Code::InvalidWithdrawal => {
+            let wrong = json!({ "case": VALUE, "ids": [{ "kind": "imei", "value": IMEI }], "received": VALUE });
+            request("POST", "/v1/withdrawals", &app.officer_token, &wrong.to_string())
+        }
+        Code::CaseConflict => {
+            let withdrawal = |received: &str| {
+                json!({ "case": "W-1", "ids": [{ "kind": "imei", "value": IMEI }], "received": received }).to_string()
+            };
+            let bearer = format!("Bearer {}", app.officer_token);
+            let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+            let url = format!("{}/v1/withdrawals", app.url);
+            let first = app.send("POST", &url, &headers, withdrawal("2026-10-04").into_bytes()).await;
+            assert_eq!(first.status, 200, "{}", first.text);
+            request("POST", "/v1/withdrawals", &app.officer_token, &withdrawal("2026-10-03"))
+        }
         Code::RateLimited => collect(&body),
         Code::SpoolFull => {
             let full = || marked(NOW_MS).times(500);

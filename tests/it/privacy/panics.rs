@@ -136,7 +136,12 @@ fn panic_with_everything_in_use() -> ! {
         let body = report().with("/device/ids", json!([{ "kind": "install_id", "value": ID }])).times(3).json();
         let parsed = Report::parse(body.as_bytes(), 10).unwrap();
         let days = [(zone.day(NOW_MS), Arc::new(Tokeniser::new(&DayKey::take(&mut KEY.clone()))))];
-        let rules = Rules { catalogue: &catalogue.allow_list, region: &region, future_tolerance_ms: 300_000 };
+        let rules = Rules {
+            catalogue: &catalogue.allow_list,
+            region: &region,
+            future_tolerance_ms: 300_000,
+            suppressed: None,
+        };
         let offsets = zone.offsets_around(NOW_MS);
         let arrival = Arrival { at_ms: NOW_MS, offsets: &offsets, open_days: &days, opted_out: false };
         drop(anonymise(&parsed, rules, arrival, &mut Panics));

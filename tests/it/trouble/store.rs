@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use tuman::store::{Description, Detail, Statement, Store, StoreError, Table};
+use tuman::store::{Description, Detail, Device, Found, Statement, Store, StoreError, Table};
 
 /// What the store does with inserts.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +104,14 @@ impl Store for Wrapped {
 
     fn drop_day(&self, day: u16) -> Result<(), StoreError> {
         self.store.drop_day(day)
+    }
+
+    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError> {
+        self.store.find(table, devices)
+    }
+
+    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError> {
+        self.store.erase(table, devices)
     }
 
     fn describe(&self) -> Result<Description, StoreError> {

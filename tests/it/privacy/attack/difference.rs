@@ -200,7 +200,9 @@ fn the_difference_of_two_answers_tells_no_more_than_the_release_that_both_are_of
         successes.into_iter().max_by(|a, b| a.rate().total_cmp(&b.rate())).unwrap()
     };
     let noisy = |worlds: &Worlds| {
-        let of = |at: usize, present: bool| domain.iter().map(move |cell| ((at, *cell), Counted::devices(count(cell, present))));
+        let of = |at: usize, present: bool| {
+            domain.iter().map(move |cell| ((at, *cell), Counted::devices(count(cell, present))))
+        };
         let cells = worlds.iter().enumerate().flat_map(|(at, (_, present))| of(at, *present)).collect();
         let in_world = |(at, cell): &(usize, (&str, &str))| {
             let mut shares = shares(cell);

@@ -76,7 +76,8 @@ fn levels_of_places_weighed_together_tell_a_device_no_better_than_their_budgets_
 
 #[test]
 fn children_of_active_devices_add_up_to_their_parent_draw_by_draw() {
-    let cells = ["1", "2", "3"].iter().flat_map(|v| ["android", "ios"].map(|p| ((p, *v), Counted::devices(2_000)))).collect();
+    let cells =
+        ["1", "2", "3"].iter().flat_map(|v| ["android", "ios"].map(|p| ((p, *v), Counted::devices(2_000)))).collect();
     let sealed = Histogram { release: &defaults::ACTIVE_DEVICES, cells }
         .seal(|(platform, version)| {
             let (platform, version) = ((*platform).to_owned(), (*version).to_owned());
