@@ -33,6 +33,9 @@ const OUTAGES: [&str; 6] = ["away", "full", "readonly", "slow", "late", "hangs"]
 /// A collector that makes no progress for so long hangs.
 const STUCK: Duration = Duration::from_secs(60);
 
+/// A loader that has not emptied the spool by then is stuck.
+const EMPTIED: Duration = Duration::from_secs(600);
+
 /// How much of everything.
 #[derive(Clone)]
 pub struct Plan {
@@ -329,8 +332,16 @@ impl Campaign {
         // A collector that met failing syncs says so until it is started anew.
         self.stop();
         self.start();
-        let doctor = self.place.on(&["doctor", "--json"]);
-        let findings: Vec<Value> = serde_json::from_slice(&doctor.stdout).unwrap_or_default();
+        let until = Instant::now() + EMPTIED;
+        let (doctor, findings) = loop {
+            let doctor = self.place.on(&["doctor", "--json"]);
+            let findings: Vec<Value> = serde_json::from_slice(&doctor.stdout).unwrap_or_default();
+            // It gives the loader twenty seconds. A slow machine takes longer for what outages have left.
+            let is_loaded = findings.iter().all(|finding| finding["what"] != "loader");
+            if is_loaded || Instant::now() > until {
+                break (doctor, findings);
+            }
+        };
         let ill: Vec<String> =
             findings.iter().filter(|finding| finding["well"] != true).map(Value::to_string).collect();
         if !ill.is_empty() || !doctor.status.success() {

@@ -15,7 +15,7 @@ use crate::account::Account;
 /// Clients at a time.
 const CLIENTS: u64 = 4;
 /// How long a client waits between two uploads: the campaign is about faults, not about load.
-const BETWEEN: Duration = Duration::from_millis(8);
+const BETWEEN: Duration = Duration::from_millis(15);
 /// How long a client that was put off waits.
 const PAUSE: Duration = Duration::from_millis(10);
 
