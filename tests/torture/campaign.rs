@@ -12,9 +12,10 @@ use serde_json::Value;
 use tuman::clock::{Clock, SystemClock};
 use tuman::store::{Statement, Store};
 
-use crate::account::{Difference, keys};
+use crate::account::keys;
 use crate::client::{Clients, Shared, lock};
 use crate::collector::{Place, Running, SMALL_DISK_MIB};
+use crate::plan::{Outcome, Plan};
 use crate::{DAY_MS, NOW_MS, date, say};
 
 /// Points at which the collector is killed while it takes and loads reports.
@@ -35,32 +36,6 @@ const STUCK: Duration = Duration::from_secs(60);
 
 /// A loader that has not emptied the spool by then is stuck.
 const EMPTIED: Duration = Duration::from_secs(600);
-
-/// How much of everything.
-#[derive(Clone)]
-pub struct Plan {
-    pub seed: u64,
-    pub days: u32,
-    pub kills: u32,
-    pub outages: u32,
-    pub failing_syncs: u32,
-    pub full_disks: u32,
-    /// Kills during each seal; none seals nothing.
-    pub seal_kills: usize,
-    /// An order that breaks the collector.
-    pub broken: Option<&'static str>,
-}
-
-/// What came of it.
-#[derive(Default)]
-pub struct Outcome {
-    pub total: Difference,
-    /// What was done, how often.
-    pub done: BTreeMap<String, u64>,
-    pub answers: u64,
-    pub lost: u64,
-    pub put_off: u64,
-}
 
 enum Turn {
     Kill,

@@ -9,12 +9,13 @@ mod account;
 mod campaign;
 mod client;
 mod collector;
+mod plan;
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use campaign::{Outcome, Plan};
 use jiff::ToSpan;
+use plan::{Outcome, Plan};
 
 const APP: &str = "kz.test.app";
 /// 2026-10-05T10:00:00+05:00, where every campaign begins.
