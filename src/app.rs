@@ -22,7 +22,7 @@ use crate::audit::{Audit, Event, Reloaded, Started};
 use crate::catalogue::{CatalogueErrors, Catalogues};
 use crate::clock::{Clock, Zone, date_of};
 use crate::config::Config;
-use crate::ingest::{Ingest, Settings};
+use crate::ingest::{Ingest, Keyed, Settings};
 use crate::keys::{Keyring, write_secret};
 use crate::ledger::flight::Flight;
 use crate::loader::Loader;
@@ -252,9 +252,11 @@ impl App {
             seen.clone(),
             spool.clone(),
             flight.clone(),
-            fingerprinter,
-            suppression.clone(),
-            suggestions().context("the key of what is sighted")?,
+            Keyed {
+                fingerprinter,
+                suppression: suppression.clone(),
+                suggestions: suggestions().context("the key of what is sighted")?,
+            },
         ));
         let sealer = Arc::new(Sealer {
             store: store.clone(),

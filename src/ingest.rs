@@ -79,6 +79,16 @@ pub struct Settings {
     pub future_tolerance_ms: i64,
 }
 
+/// What is keyed with secrets of the collector's own.
+pub struct Keyed {
+    /// Makes fingerprints of report ids.
+    pub fingerprinter: Fingerprinter,
+    /// Knows devices that have withdrawn.
+    pub suppression: Arc<SuppressionList>,
+    /// Holds names that catalogues may lack.
+    pub suggestions: Suggestions,
+}
+
 /// Takes reports.
 pub struct Ingest {
     settings: Settings,
@@ -131,9 +141,7 @@ impl Ingest {
         seen: Arc<seen::Seen>,
         spool: Spool,
         flight: Arc<Flight>,
-        fingerprinter: Fingerprinter,
-        suppression: Arc<SuppressionList>,
-        suggestions: Suggestions,
+        Keyed { fingerprinter, suppression, suggestions }: Keyed,
     ) -> Ingest {
         let now_ms = settings.clock.now_ms();
         let offsets = ArcSwap::from_pointee((now_ms, settings.zone.offsets_around(now_ms)));

@@ -270,7 +270,7 @@ fn dimensions_of(field: &Field<'_>, counts: Counts, form: &Form, problems: &mut 
     let mut cell = None;
     let mut is_known = true;
     for element in &elements {
-        let Some(word) = element.text(problems) else { return None };
+        let word = element.text(problems)?;
         let dimension = match word {
             "platform" => Some(Dimension::Platform),
             "version" => Some(Dimension::Version),

@@ -189,10 +189,10 @@ impl CellValue {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReleaseAnswer {
     pub(super) scope: Scope,
-    /// The release.
-    pub name: String,
-    /// The breakdown.
-    pub breakdown: String,
+    /// The release; none where no day of the period has it.
+    pub name: Option<String>,
+    /// The breakdown; none where the release does not have it.
+    pub breakdown: Option<String>,
     /// Its dimensions.
     pub dims: Vec<String>,
     /// Values by day: dimensions, value, margin.
@@ -216,7 +216,7 @@ impl Serialize for ReleaseAnswer {
             let dims: BTreeMap<String, String> = named(dims);
             json!({ "dims": dims, "value": total.value, "margin": round(total.margin, 10.0), "days": total.days })
         };
-        let breakdown = if self.breakdown.is_empty() { "none" } else { &self.breakdown };
+        let breakdown = self.breakdown.as_deref().map(|name| if name.is_empty() { "none" } else { name });
         let own = json!({
             "release": self.name,
             "breakdown": breakdown,

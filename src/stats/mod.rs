@@ -163,8 +163,26 @@ pub fn places(store: &dyn Store, query: &PlacesQuery) -> Result<Places, StoreErr
 pub fn release(store: &dyn Store, query: &ReleaseQuery, buckets: &Buckets) -> Result<ReleaseAnswer, StoreError> {
     let seals = seals(store, &query.scope, &[&query.name])?;
     // The finest breakdown is by all dimensions; those of the last seal, where a catalogue has changed them.
-    let finest = seals.last().map(|seal| seal.dims.join(",")).unwrap_or_default();
-    let breakdown = query.breakdown.clone().unwrap_or(finest);
+    let finest = seals.last().map(|seal| seal.dims.join(","));
+    // Nothing of the question is repeated that is not in a seal.
+    let is_known = |breakdown: &String| {
+        let mut asked = breakdown.split(',').filter(|name| !name.is_empty());
+        asked.all(|name| seals.iter().any(|seal| seal.dims.iter().any(|dim| dim == name)))
+    };
+    let breakdown = finest.and_then(|finest| query.breakdown.clone().or(Some(finest)).filter(is_known));
+    let name = seals.last().map(|seal| seal.release.clone());
+    let Some(breakdown) = breakdown else {
+        return Ok(ReleaseAnswer {
+            scope: query.scope.clone(),
+            name,
+            breakdown: None,
+            dims: Vec::new(),
+            days: Vec::new(),
+            sums: Vec::new(),
+            numbers: Vec::new(),
+            made: Made::of(&query.scope, seals),
+        });
+    };
     let dims: Vec<String> = breakdown.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let mut days = Vec::new();
     let mut by_dims: BTreeMap<Vec<String>, Total> = BTreeMap::new();
@@ -177,8 +195,8 @@ pub fn release(store: &dyn Store, query: &ReleaseQuery, buckets: &Buckets) -> Re
     let made = Made::of(&query.scope, seals);
     Ok(ReleaseAnswer {
         scope: query.scope.clone(),
-        name: query.name.clone(),
-        breakdown,
+        name,
+        breakdown: Some(breakdown),
         dims,
         days,
         sums,

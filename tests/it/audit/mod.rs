@@ -229,7 +229,7 @@ async fn places_that_are_handed_out_are_on_record_and_nothing_else() {
     assert_eq!(exported(&app), [record.clone(), record]);
     let text = serde_json::to_string(&app.rows("SELECT * FROM audit")).unwrap();
     assert!(!text.contains(&app.analyst_token));
-    assert_eq!(verified(&app), Ok(3));
+    assert_eq!(verified(&app), Ok(4));
 }
 
 #[actix_web::test]

@@ -15,7 +15,8 @@ pub fn shared() -> Arc<Engine> {
     if let Some(open) = engine.upgrade() {
         return open;
     }
-    let options = Options { connections: 4, ..Options::new(folder()) };
+    // The limit counts the whole process, and the tables of every test's database stay in memory until it ends.
+    let options = Options { connections: 4, memory_bytes: 3_000_000_000, ..Options::new(folder()) };
     let opened = loop {
         match Engine::open(&options) {
             // The last holder has let go of it, and it is being closed.

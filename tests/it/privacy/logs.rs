@@ -373,6 +373,7 @@ fn arguments(command: &str) -> Vec<Vec<&'static str>> {
         "seal" => vec![vec!["seal", "--day", "2026-01-01"]],
         "stats" => vec![
             vec!["stats", "activity", "--app", QUERY, "--period", VALUE, "--breakdown", EVENT],
+            vec!["stats", "release", EVENT, "--breakdown", QUERY],
             vec!["stats", "places.geojson"],
         ],
         "keys" => vec![
@@ -380,6 +381,13 @@ fn arguments(command: &str) -> Vec<Vec<&'static str>> {
             vec!["keys", "prove", "--day", "2026-01-01", "--id", "imei=356938035643809"],
             vec!["keys", "join", "request"],
         ],
+        "catalogue" => vec![
+            vec!["catalogue", "check"],
+            vec!["catalogue", "check", "tuman.toml"],
+            vec!["catalogue", "list"],
+            vec!["catalogue", "suggest", "--app", APP],
+        ],
+        "budget" => vec![vec!["budget"], vec!["budget", "--app", QUERY]],
         "policy" => vec![vec!["policy"], vec!["policy", "--notice"]],
         "audit" => vec![vec!["audit", "list"], vec!["audit", "verify"]],
         "doctor" => vec![vec!["doctor"]],

@@ -228,6 +228,11 @@ async fn numbers_are_answered_from_their_buckets() {
     }
     let unknown = app.stats("releases/unheard_of?period=yesterday").await.json();
     assert_eq!((&unknown["fresh"]["sealed_days"], &unknown["values"]), (&json!(0), &json!([])));
+    // What is not there is not repeated.
+    assert_eq!((&unknown["release"], &unknown["breakdown"]), (&Value::Null, &Value::Null));
+    let other = app.stats("releases/durations?period=yesterday&breakdown=platform,unheard_of").await;
+    assert_eq!(other.json()["breakdown"], Value::Null);
+    assert!(!other.text.contains("unheard_of"));
 }
 
 #[actix_web::test]
