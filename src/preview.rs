@@ -24,7 +24,7 @@ use crate::policy::{Field, Language, Retention, Treatment, dictionary};
 pub struct Preview {
     /// What `/v1/collect` would answer.
     pub collect: Collect,
-    /// The tokens that would be made.
+    /// The tokens that would be kept.
     pub token: Tokens,
     /// What would be left of each event, by its index.
     pub events: Vec<Event>,
@@ -67,7 +67,7 @@ pub struct Tokens {
     kind: Option<&'static str>,
     /// Why there is none.
     reason: Option<&'static str>,
-    /// The purposes for which there is one.
+    /// The purposes for which one is kept.
     purposes: Vec<&'static str>,
 }
 

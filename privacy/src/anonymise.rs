@@ -171,7 +171,12 @@ pub fn anonymise_before<W: Witness>(
 
     if W::LOOKS {
         let version = telling::Version { code: version, catalogue: rules.catalogue };
-        telling::report(witness, report, granted, decisive, &tokens);
+        // Others are made for names that the catalogue may lack, and gone with the report.
+        let kept_for = [
+            (Purpose::Usage, kept.events.iter().any(|event| event.token.is_some())),
+            (Purpose::Location, !kept.places.is_empty()),
+        ];
+        telling::report(witness, report, granted, decisive, kept_for);
         telling::device(witness, report, facets, misplaced, version, kept.events.is_empty());
     }
 
@@ -270,7 +275,7 @@ fn identify<W: Witness>(
     match &choice {
         Ok((_, Choice::Chosen(identifier))) => witness.identifier(Ok(identifier.kind())),
         Ok((_, Choice::NoToken(why))) => witness.identifier(Err(*why)),
-        Err(_) => telling::identifiers(witness, report, None, &[]),
+        Err(_) => telling::identifiers(witness, report, None, false),
     }
     let (decisive, choice) = choice.map_err(|_| Rejection::Identifier)?;
     Ok(Identified { decisive, choice, suppressed })

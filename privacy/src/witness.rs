@@ -22,10 +22,10 @@ pub trait Witness {
     /// What becomes of an event: what is kept of it, or why nothing is.
     fn event(&mut self, index: u32, outcome: Result<Kept, Refusal>);
 
-    /// From what kind of identifier tokens would be made, or why from none.
+    /// From what kind of identifier tokens are made, or why from none.
     fn identifier(&mut self, choice: Result<Kind, NoToken>);
 
-    /// A token is made for this purpose.
+    /// A token is kept for this purpose.
     fn token(&mut self, purpose: Purpose);
 }
 

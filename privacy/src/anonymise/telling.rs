@@ -1,14 +1,14 @@
 //! What a witness is told of the parts that are decided for the whole report, and what the detectors see of them.
 
-use super::{Granted, Tokens};
+use super::Granted;
 use crate::catalogue::Catalogue;
 use crate::detect::{Detector, Watch, detect_in_version};
 use crate::device::{Facets, Misplaced};
 use crate::identifier::{Kind, Unusable, canonicalise};
 use crate::refusal::{Note, Refusal};
 use crate::report::{Activity, Event, Location, Report, Value};
-use crate::time::{Day, parse_week};
-use crate::token::{Purpose, Token};
+use crate::time::parse_week;
+use crate::token::Purpose;
 use crate::witness::{Decision, Fate, Form, Why, Witness};
 
 /// The app's version, as the catalogue knows it.
@@ -91,7 +91,7 @@ pub(super) fn report<W: Witness>(
     report: &Report<'_>,
     granted: Granted,
     decisive: Option<usize>,
-    tokens: &Tokens<'_>,
+    tokens_kept: [(Purpose, bool); 2],
 ) {
     if !report.report_id.is_absent() {
         witness.saw(Decision::of("report_id", Fate::Taken(Form::Fingerprint)));
@@ -114,12 +114,10 @@ pub(super) fn report<W: Witness>(
             tell(witness, path, value, fate);
         }
     }
-    for purpose in [Purpose::Usage, Purpose::Location] {
-        if tokens.known.iter().any(|(_, known, _)| *known == purpose) {
-            witness.token(purpose);
-        }
+    for (purpose, _) in tokens_kept.iter().filter(|(_, is_kept)| *is_kept) {
+        witness.token(*purpose);
     }
-    identifiers(witness, report, decisive, &tokens.known);
+    identifiers(witness, report, decisive, tokens_kept.iter().any(|(_, is_kept)| *is_kept));
     for (detector, times) in report.watch.counts() {
         witness.saw(Decision { times, ..Decision::of("*", Fate::Refused(personal(detector))) });
     }
@@ -134,7 +132,7 @@ pub(super) fn identifiers<W: Witness>(
     witness: &mut W,
     report: &Report<'_>,
     decisive: Option<usize>,
-    tokens: &[(Day, Purpose, Token)],
+    has_token: bool,
 ) {
     if !W::LOOKS {
         return;
@@ -143,7 +141,7 @@ pub(super) fn identifiers<W: Witness>(
         let kind = id.kind.text().and_then(Kind::from_name);
         let Some((kind, value)) = kind.zip(id.value.text()) else { continue };
         let fate = match canonicalise(kind, value) {
-            Ok(_) if decisive == Some(position) && tokens.is_empty() => Fate::Dropped(Why::NothingKept),
+            Ok(_) if decisive == Some(position) && !has_token => Fate::Dropped(Why::NothingKept),
             Ok(_) if decisive == Some(position) => Fate::Taken(Form::Token),
             Ok(_) => Fate::Dropped(Why::LowerPrecedence),
             Err(why @ Unusable::Invalid(_)) => Fate::Refused(Why::Identifier(why)),
