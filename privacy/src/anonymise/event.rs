@@ -168,8 +168,7 @@ pub(super) fn look_over(
                 look_at_property(declared, key.as_str(), value, watch);
             }
             None => {
-                watch.text(key.as_str());
-                watch.value(value);
+                look_at_pair(key.as_str(), value, watch);
             }
         }
     }
@@ -239,7 +238,7 @@ fn look_at_place(location: &Location<'_>, watch: &mut Watch) -> Option<Detector>
     let mut found = watch.value(&location.geohash);
     for value in [&location.lat, &location.lon] {
         if value.number().is_none() {
-            found = found.or(watch.value(value));
+            found = found.or_else(|| watch.value(value));
         }
     }
     found
@@ -266,8 +265,8 @@ fn properties<W: Witness>(
     let mut likely = 0;
     for (key, value) in report.properties_of(event) {
         let Some((place, name, property)) = declared.property(key.as_str(), likely) else {
-            let found = hands.watch.text(key.as_str());
-            let note = noted(found.or(hands.watch.value(value)), Note::UndeclaredProperty, hands.notes);
+            let found = look_at_pair(key.as_str(), value, hands.watch);
+            let note = noted(found, Note::UndeclaredProperty, hands.notes);
             tell_of_property(witness, index, None, refused_if_personal(note));
             hands.sight(Some(declared.name()), key.as_str(), context.arrived);
             continue;
@@ -294,6 +293,12 @@ fn properties<W: Witness>(
     first..codes.len()
 }
 
+/// Shows the detectors an undeclared property. It counts once, whether its key, its value or both are personal data, so
+/// that what is counted is what a preview tells.
+fn look_at_pair(key: &str, value: &Value<'_>, watch: &mut Watch) -> Option<Detector> {
+    watch.text(key).or_else(|| watch.value(value))
+}
+
 /// Shows the detectors a property of which nothing is kept.
 fn look_at_property(
     declared: &crate::catalogue::Event,
@@ -302,7 +307,7 @@ fn look_at_property(
     watch: &mut Watch,
 ) -> Option<Detector> {
     match declared.property(key, 0) {
-        None => watch.text(key).or(watch.value(value)),
+        None => look_at_pair(key, value, watch),
         Some((_, _, property)) if property.code(value).is_some() => None,
         Some(_) => watch.value(value),
     }
