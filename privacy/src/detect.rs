@@ -3,7 +3,7 @@
 //! A value that an app sends where a screen name or a code was declared may be a phone number or an e-mail address by
 //! mistake. [`detect`] looks for such data anywhere in a text and in its usual spellings: separators between digits,
 //! full-width and other Unicode digits, zero-width characters, Cyrillic and Greek look-alikes of Latin letters, and
-//! all of that percent-encoded, as in a URL. [`Watch`] looks at the texts of a whole report and counts.
+//! all of that percent-encoded, as in a URL. A `Watch` looks at the texts of a whole report and counts.
 //!
 //! Guarantees: the answer is the name of a detector and holds nothing of the text. Work is linear in the length of the
 //! text. Nothing is allocated for an ASCII text without percent-encoding; the folded copy of any other is wiped.
