@@ -390,6 +390,13 @@ fn arguments(command: &str) -> Vec<Vec<&'static str>> {
         "budget" => vec![vec!["budget"], vec!["budget", "--app", QUERY]],
         "policy" => vec![vec!["policy"], vec!["policy", "--notice"]],
         "audit" => vec![vec!["audit", "list"], vec!["audit", "verify"]],
+        "withdraw" => vec![
+            vec!["withdraw", "--case", "W-7", "--id", "imei=356938035643809"],
+            vec!["withdraw", "--case", VALUE, "--id", "mac=356938035643809"],
+            vec!["withdraw", "--list"],
+            vec!["withdraw", "--status", "W-7"],
+        ],
+        "spool" => vec![vec!["spool", "list"], vec!["spool", "check"], vec!["spool", "show", "1", "--stats"]],
         "doctor" => vec![vec!["doctor"]],
         "help" => vec![vec!["help"]],
         other => panic!("the command {other} is not driven"),
