@@ -38,7 +38,7 @@ fn uploads() -> Vec<Report> {
 }
 
 #[actix_web::test]
-async fn answers_to_a_suppressed_device_are_byte_for_byte_those_of_another() {
+async fn case_15_answers_to_a_suppressed_device_are_byte_for_byte_those_of_another() {
     let app = TestApp::start().await;
     assert_eq!(withdraw_imei(&app, "W-1").await.status, 200);
     for upload in uploads() {
