@@ -9,18 +9,20 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-use tuman_privacy::detect::detect;
 
-use crate::access::Grant;
 use crate::app::Unusable;
-use crate::catalogue::{Catalogue, Catalogues};
+use crate::catalogue::Catalogues;
 use crate::config::Config;
 use crate::keys::{Act, ActKind, KeyRecord};
 use crate::policy;
 use crate::seal::journal::Journal;
 use crate::stats::PlacesQuery;
 use crate::withdrawal::{Case, CaseNumber, Summary};
+
+pub use names::TokenName;
+use names::{ActName, AppId, Digest, Fingerprint, GroupName, KeyName, ListName, ReleaseName, Versions, versions};
+
+mod names;
 
 /// Something that was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -317,7 +319,7 @@ pub struct WithdrawalRegistered {
     received: Date,
     due: Date,
     app: Option<AppId>,
-    list: String,
+    list: ListName,
 }
 
 impl WithdrawalRegistered {
@@ -329,7 +331,7 @@ impl WithdrawalRegistered {
             received: case.received,
             due: case.due,
             app: case.app.clone().map(AppId),
-            list: case.list.clone(),
+            list: ListName(case.list.clone()),
         }
     }
 }
@@ -366,7 +368,7 @@ impl WithdrawalAnswered {
 /// Which list, by its random name, since when, and how many tags it had.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SuppressionListEnded {
-    list: String,
+    list: ListName,
     begun_at: Timestamp,
     tags: u64,
 }
@@ -375,7 +377,7 @@ impl SuppressionListEnded {
     /// Of a list.
     #[must_use]
     pub fn of(list: &Summary) -> SuppressionListEnded {
-        SuppressionListEnded { list: list.name.clone(), begun_at: list.begun_at, tags: list.tags }
+        SuppressionListEnded { list: ListName(list.name.clone()), begun_at: list.begun_at, tags: list.tags }
     }
 }
 
@@ -425,161 +427,5 @@ pub enum Recipient {
     Command,
 }
 
-/// A SHA-256, in hex, of a configuration or a catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-struct Digest(String);
-
-impl Digest {
-    fn of(config: &Config) -> Digest {
-        Digest(hex::encode(Sha256::digest(serde_json::to_vec(config).expect("a configuration is JSON"))))
-    }
-}
-
-/// The name of a release, from a catalogue that was in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct ReleaseName(String);
-
-/// An app that has a catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-struct AppId(String);
-
-/// Which version of a catalogue, and which versions of the policy it declares.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Version {
-    digest: Digest,
-    policies: Vec<String>,
-}
-
-impl Version {
-    fn of(catalogue: &Catalogue) -> Version {
-        let policies = catalogue.declaration.policies.iter().map(|(version, _)| version.clone()).collect();
-        Version { digest: Digest(catalogue.digest.clone()), policies }
-    }
-}
-
-type Versions = BTreeMap<AppId, Version>;
-
-fn versions(catalogues: &Catalogues) -> Versions {
-    let all = catalogues.all();
-    all.iter().map(|catalogue| (AppId(catalogue.declaration.app.clone()), Version::of(catalogue))).collect()
-}
-
-/// The random name of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-struct KeyName(String);
-
-impl KeyName {
-    fn of(key: &KeyRecord) -> KeyName {
-        KeyName(key.name.clone())
-    }
-}
-
-/// The random name of an act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-struct ActName(String);
-
-/// The random name of a group of collectors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-struct GroupName(String);
-
-/// The fingerprint of a public one-time key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-struct Fingerprint(String);
-
-/// What the operator calls a token in the access file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct TokenName(String);
-
-impl TokenName {
-    /// The name of a grant's token; left out where it looks like a token or personal data itself.
-    #[must_use]
-    pub fn of(grant: &Grant) -> TokenName {
-        let is_fit = grant.name.len() <= 80 && detect(&grant.name).is_none();
-        TokenName(if is_fit { grant.name.clone() } else { "(left out)".into() })
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::{Role, issue};
-    use crate::stats::{Period, Scope};
-
-    const DOCUMENT: &str = include_str!("../../docs/operations.md");
-
-    fn one_of_each() -> Vec<Event> {
-        let day = jiff::civil::date(2026, 10, 5);
-        let catalogue = Catalogue::parse(include_str!("../cli/init/catalogue.toml")).unwrap();
-        let catalogues = Catalogues::of(catalogue);
-        let (name, created_at) = ("00".into(), Timestamp::UNIX_EPOCH);
-        let key = KeyRecord { day, name, created_at, destroyed_at: None };
-        let act = |act| {
-            let (name, group) = ("01".into(), "02".into());
-            let recipients = vec!["03".into()];
-            Event::KeysActed(KeysActed::of(&Act { act, name, group, day, at: created_at, recipients }))
-        };
-        let journal = Journal { day, sealed_at: created_at, apps: vec![("kz.example.app".into(), vec![])] };
-        let scope = Scope { app: "kz.example.app".into(), period: Period { from: day, to: day } };
-        let mut events = vec![
-            Event::Started(Started::with(&Config::default(), &catalogues)),
-            Event::Reloaded(Reloaded::with(&catalogues)),
-            Event::ReloadRefused(Unusable::AuditLog.into()),
-            Event::AnchorMade,
-            Event::KeyCreated(KeyCreated::of(&key)),
-        ];
-        events.extend(ActKind::ALL.map(act));
-        events.push(Event::DaySealed(DaySealed::with(&journal, Some(&key))));
-        events.push(Event::Exported(Exported::places(&PlacesQuery { scope, precision: 5 }, Recipient::Command)));
-        let case = CaseNumber::parse("2026/17").unwrap();
-        let (app, list) = (Some(AppId("kz.example.app".into())), "04".to_owned());
-        let registered =
-            WithdrawalRegistered { case: case.clone(), received: day, due: day, app, list: list.clone() };
-        events.extend([
-            Event::WithdrawalRegistered(registered),
-            Event::WithdrawalErased(WithdrawalErased { case: case.clone(), open_days: vec![day] }),
-            Event::WithdrawalAnswered(WithdrawalAnswered { case }),
-            Event::SuppressionListEnded(SuppressionListEnded { list, begun_at: created_at, tags: 1 }),
-        ]);
-        events
-    }
-
-    #[test]
-    fn the_document_has_every_kind_with_its_detail() {
-        let section = DOCUMENT.split("## Audit log").nth(1).unwrap().split("\n## ").next().unwrap();
-        let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
-        let events = one_of_each();
-        assert_eq!(events.iter().map(Event::kind).collect::<Vec<_>>(), Kind::ALL);
-        for event in &events {
-            let detail: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&event.detail()).unwrap();
-            let start = format!("| `{}` |", event.kind().word());
-            let row = rows.iter().find(|row| row.starts_with(&start)).unwrap_or_else(|| panic!("no {start}"));
-            for field in detail.keys() {
-                assert!(row.contains(&format!("`{field}`")), "{start} does not say `{field}`");
-            }
-        }
-        assert_eq!(rows.len(), Kind::ALL.len());
-    }
-
-    #[test]
-    fn a_start_names_what_was_in_force() {
-        let detail = one_of_each()[0].detail();
-        assert!(detail.contains(r#""policies":["2026-01"]"#), "{detail}");
-    }
-
-    #[test]
-    fn a_token_put_in_the_place_of_its_name_is_left_out() {
-        let (token, mut grant) = issue("the ministry", Role::Analyst, None).unwrap();
-        assert_eq!(TokenName::of(&grant).0, "the ministry");
-        for wrong in [token, "aigerim@example.kz".into(), "x".repeat(81)] {
-            grant.name = wrong;
-            assert_eq!(TokenName::of(&grant).0, "(left out)");
-        }
-    }
-}
+mod tests;
