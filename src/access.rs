@@ -1,7 +1,8 @@
-//! Who may do what: tokens of apps, analysts, operators and officers.
+//! Who may do what: tokens of apps, analysts, partners, operators and officers.
 //!
 //! Guarantees: tokens are 256 random bits and stored as SHA-256 only; every refusal is the same.
-//! The file is TOML, one `[[token]]` per token: `name`, `role`, `sha256`, and `app` where it is bound to one.
+//! The file is TOML, one `[[token]]` per token: `name`, `role`, `sha256`, `app` where it is bound to one, and `basis` for
+//! partners.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,6 +24,47 @@ pub enum Role {
     Operator,
     /// Is responsible for personal data: registers withdrawals.
     Officer,
+    /// Someone outside: takes exports of releases, on a basis of the policy, and reads nothing else.
+    Partner,
+}
+
+/// Why releases may go to a partner: the clause of the privacy policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Basis {
+    /// The user has agreed.
+    #[serde(rename = "4.2.1")]
+    Consent,
+    /// The service cannot work without it.
+    #[serde(rename = "4.2.2")]
+    Operation,
+    /// The law requires it.
+    #[serde(rename = "4.2.3")]
+    Law,
+    /// Rights are defended where the terms of use were broken.
+    #[serde(rename = "4.2.4")]
+    Rights,
+}
+
+impl Basis {
+    /// All of them.
+    pub const ALL: [Basis; 4] = [Basis::Consent, Basis::Operation, Basis::Law, Basis::Rights];
+
+    /// The number of its clause.
+    #[must_use]
+    pub fn clause(self) -> &'static str {
+        match self {
+            Basis::Consent => "4.2.1",
+            Basis::Operation => "4.2.2",
+            Basis::Law => "4.2.3",
+            Basis::Rights => "4.2.4",
+        }
+    }
+
+    /// The basis of a clause.
+    #[must_use]
+    pub fn of_clause(clause: &str) -> Option<Basis> {
+        Basis::ALL.into_iter().find(|basis| basis.clause() == clause)
+    }
 }
 
 /// What a token grants.
@@ -36,6 +78,9 @@ pub struct Grant {
     /// The one app it is bound to; required for apps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
+    /// Why a partner may have exports; required for partners, and for nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// SHA-256 of the token, in hex.
     pub sha256: String,
 }
@@ -114,6 +159,10 @@ impl Access {
             if grant.role == Role::App && grant.app.is_none() {
                 return Err((at, format!("token `{}`: an app's key names its app", grant.name)));
             }
+            if (grant.role == Role::Partner) != grant.basis.is_some() {
+                let what = "a partner's token names its basis, 4.2.1 to 4.2.4, and no other token does";
+                return Err((at, format!("token `{}`: {what}", grant.name)));
+            }
             access.insert(hash, grant);
         }
         Ok(Access(access))
@@ -138,10 +187,20 @@ pub fn issue(name: &str, role: Role, app: Option<&str>) -> Result<(String, Grant
         Role::Analyst => "tkr",
         Role::Operator => "tko",
         Role::Officer => "tkf",
+        Role::Partner => "tkp",
     };
     let token = format!("{prefix}_{}", hex::encode(secret));
     let sha256 = hex::encode(Sha256::digest(&token));
-    Ok((token, Grant { name: name.into(), role, app: app.map(Into::into), sha256 }))
+    Ok((token, Grant { name: name.into(), role, app: app.map(Into::into), basis: None, sha256 }))
+}
+
+/// Makes a partner's token, shown once, and its grant.
+///
+/// # Errors
+/// Where the operating system gives no randomness.
+pub fn issue_partner(name: &str, basis: Basis, app: Option<&str>) -> Result<(String, Grant), AccessError> {
+    let (token, grant) = issue(name, Role::Partner, app)?;
+    Ok((token, Grant { basis: Some(basis), ..grant }))
 }
 
 /// The access file that holds these grants.
@@ -180,5 +239,26 @@ mod tests {
         let wrong = Access::read(&file).unwrap_err();
         // Its entry begins on the line before its name.
         assert!(matches!(wrong, AccessError::Form { line: found, .. } if found == line), "{wrong}");
+    }
+
+    #[test]
+    fn a_partner_names_its_basis_and_nobody_else_has_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("access.toml");
+        for basis in Basis::ALL {
+            let (token, partner) = issue_partner("ministry", basis, None).unwrap();
+            std::fs::write(&file, file_of(vec![partner])).unwrap();
+            assert_eq!(Access::read(&file).unwrap().grant(&token).unwrap().basis, Some(basis));
+            assert_eq!(Basis::of_clause(basis.clause()), Some(basis));
+            assert!(std::fs::read_to_string(&file).unwrap().contains(&format!("basis = \"{}\"", basis.clause())));
+        }
+        let (_, bare) = issue("ministry", Role::Partner, None).unwrap();
+        let (_, analyst) = issue("analyst", Role::Analyst, None).unwrap();
+        let with_basis = Grant { basis: Some(Basis::Law), ..analyst };
+        for wrong in [bare, with_basis] {
+            std::fs::write(&file, file_of(vec![wrong])).unwrap();
+            assert!(Access::read(&file).unwrap_err().to_string().contains("basis"));
+        }
+        assert_eq!(Basis::of_clause("4.2.5"), None);
     }
 }
