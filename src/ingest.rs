@@ -15,7 +15,7 @@ use tuman_privacy::report::{Report, ReportError};
 use tuman_privacy::report_id::{Fingerprint, Fingerprinter};
 use tuman_privacy::suggest::{Suggestion, Suggestions};
 use tuman_privacy::time::{Day, Offsets};
-use tuman_privacy::token::{DayKey, Tokeniser};
+use tuman_privacy::token::{DayKey, Token, Tokeniser};
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -181,6 +181,12 @@ impl Ingest {
         };
         let suggestions = self.suggestions.lock().unwrap_or_else(PoisonError::into_inner);
         suggestions.suggested().filter(is_open).cloned().collect()
+    }
+
+    /// Forgets which undeclared names these devices have sent. The work grows with their number, and a report that has
+    /// such a name waits for it.
+    pub fn forget(&self, tokens: &[Token]) {
+        self.suggestions.lock().unwrap_or_else(PoisonError::into_inner).forget(tokens);
     }
 
     /// Takes a report of `app`. The body is wiped before anything is waited for.

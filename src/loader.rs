@@ -10,6 +10,7 @@
 //! another version of this program waits for that version.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -252,6 +253,15 @@ impl Loader {
             Line::SegmentsDiscarded { segments: discarded }.write();
         }
         Ok(())
+    }
+
+    /// Takes tokens out of the segments that are set aside: what they hold belongs to no device any more. Blocks the
+    /// thread.
+    ///
+    /// # Errors
+    /// Where one cannot be read or written.
+    pub fn blank_aside(&self, tokens: &HashSet<u64>) -> io::Result<u64> {
+        self.spool.blank_aside(tokens)
     }
 
     /// Does something while no segment is on its way into the store: rows and ledger agree for that long. `None` where

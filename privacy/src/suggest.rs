@@ -119,6 +119,19 @@ impl Suggestions {
         }
     }
 
+    /// Forgets what these devices have sent. A name that was given out stays: many others have sent it.
+    pub fn forget(&mut self, tokens: &[Token]) {
+        let mut pending = core::mem::take(&mut self.pending);
+        for name in &mut pending {
+            for token in tokens {
+                let mark = self.mark_of(name.fingerprint, *token);
+                name.marks.retain(|known| *known != mark);
+            }
+        }
+        pending.retain(|name| !name.marks.is_empty());
+        self.pending = pending;
+    }
+
     /// The names that were given out so far, by app.
     pub fn suggested(&self) -> impl Iterator<Item = &Suggestion> {
         self.suggested.iter()
@@ -140,7 +153,7 @@ impl Suggestions {
         let Sighting { token, event, name } = sighting;
         let fingerprint =
             self.keyed(&[app.as_bytes(), event.as_deref().unwrap_or_default().as_bytes(), name.as_bytes()]);
-        let mark = self.keyed(&[&fingerprint.to_be_bytes(), &token.get().to_be_bytes()]);
+        let mark = self.mark_of(fingerprint, *token);
         match self.pending.binary_search_by_key(&fingerprint, |pending| pending.fingerprint) {
             Ok(at) => self.mark(at, mark, app, sighting),
             Err(at) => self.begin(at, Pending { fingerprint, marks: Vec::from([mark]) }),
@@ -178,6 +191,10 @@ impl Suggestions {
         let Some(out) = below.or_else(|| (at..self.pending.len()).find(is_single)) else { return };
         self.pending.remove(out);
         self.pending.insert(if out < at { at - 1 } else { at }, pending);
+    }
+
+    fn mark_of(&self, fingerprint: u64, token: Token) -> u64 {
+        self.keyed(&[&fingerprint.to_be_bytes(), &token.get().to_be_bytes()])
     }
 
     fn keyed(&self, parts: &[&[u8]]) -> u64 {

@@ -7,7 +7,7 @@
 //! Guarantees:
 //! - A record acknowledged by [`Spool::append`] survives a crash, and is offered in exactly one segment until
 //!   that segment is removed.
-//! - A sealed segment never changes, and [`Spool::token`] names it for ever: numbers are reserved on disk
+//! - A sealed segment that is offered never changes, and [`Spool::token`] names it for ever: numbers are reserved on disk
 //!   before they are used, so neither a restart nor an empty folder brings one back, and another folder has
 //!   another identity.
 //! - After a failed write or sync nothing more is written to that file. Its synced part is sealed, the rest
@@ -26,6 +26,7 @@
 
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+mod aside;
 mod error;
 mod filesystem;
 mod identity;
@@ -266,62 +267,6 @@ impl Spool {
         shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
         shared.forget(id);
         Ok(())
-    }
-
-    /// Sets a sealed segment aside: it is not offered any more, and its file stays under another name. Blocks the
-    /// thread.
-    ///
-    /// # Errors
-    /// If there is no such sealed segment, or its new name could not be made durable.
-    pub fn set_aside(&self, id: SegmentId) -> Result<(), RemoveError> {
-        let shared = self.shared();
-        shared.sealed_segment(id).ok_or(RemoveError::Unknown)?;
-        match shared.filesystem.rename(&shared.path(id), &shared.aside_path(id)) {
-            // An earlier attempt got so far.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            outcome => outcome.map_err(RemoveError::Remove)?,
-        }
-        shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
-        shared.forget(id);
-        shared.lock().aside.insert(id);
-        Ok(())
-    }
-
-    /// Removes the segments that are set aside, and answers how many there were. Blocks the thread.
-    ///
-    /// # Errors
-    /// If one could not be removed, or that not made durable.
-    pub fn discard_aside(&self) -> Result<u64, RemoveError> {
-        let shared = self.shared();
-        let ids: Vec<SegmentId> = shared.lock().aside.iter().copied().collect();
-        for id in &ids {
-            match shared.filesystem.remove(&shared.aside_path(*id)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                outcome => outcome.map_err(RemoveError::Remove)?,
-            }
-        }
-        if !ids.is_empty() {
-            shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
-            shared.lock().aside.retain(|id| !ids.contains(id));
-        }
-        Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
-    }
-
-    /// What can be read of the segments that are set aside, oldest first: their records are not loaded, but were
-    /// acknowledged. Blocks the thread.
-    pub fn aside(&self) -> impl Iterator<Item = Segment> {
-        let shared = self.shared();
-        let ids: Vec<SegmentId> = shared.lock().aside.iter().copied().collect();
-        ids.into_iter().filter_map(move |id| {
-            let bytes = shared.filesystem.read(&shared.aside_path(id)).ok()?;
-            match segment::read_header(&bytes, id) {
-                segment::Header::Intact(identity) => {
-                    let ranges = segment::scan(&bytes, Stamp::new(identity, id)).ranges;
-                    Some(Segment { id, bytes, ranges, corrupt: 0 })
-                }
-                _ => None,
-            }
-        })
     }
 
     /// Random name of this spool, in hexadecimal. It lasts as long as the folder.

@@ -127,23 +127,27 @@ fn examine(
 
 /// Writes a segment anew, so that every byte that was read is on the disk.
 fn settle(filesystem: &dyn Filesystem, folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match replace(filesystem, folder, path, bytes) {
+        // A full disk must not stand in the way of emptying it: what the system shows is then as good as it gets.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            filesystem.remove(&folder.join(NEW_NAME))?;
+            filesystem.open(path)?.sync()?;
+            filesystem.sync_folder(folder)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Puts a file with these bytes in the place of another, durably and at once.
+pub(super) fn replace(filesystem: &dyn Filesystem, folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = folder.join(NEW_NAME);
     match filesystem.remove(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let written = filesystem.create(&new).and_then(|mut file| {
-        file.append(bytes)?;
-        file.sync()
-    });
-    match written {
-        Ok(()) => filesystem.rename(&new, path)?,
-        // A full disk must not stand in the way of emptying it: what the system shows is then as good as it gets.
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-            filesystem.remove(&new)?;
-            filesystem.open(path)?.sync()?;
-        }
-        Err(error) => return Err(error),
-    }
+    let mut file = filesystem.create(&new)?;
+    file.append(bytes)?;
+    file.sync()?;
+    filesystem.rename(&new, path)?;
     filesystem.sync_folder(folder)
 }

@@ -188,6 +188,18 @@ pub(super) fn write_record(into: &mut Vec<u8>, stamp: Stamp, sequence: u32, payl
     into.extend_from_slice(payload);
 }
 
+/// Writes the checksum of a record anew, whose payload was changed in its place.
+pub(super) fn sign(bytes: &mut [u8], stamp: Stamp, payload: Range<usize>) {
+    let Some((head, payload)) =
+        bytes.get_mut(..payload.end).and_then(|bytes| bytes.split_at_mut_checked(payload.start))
+    else {
+        return;
+    };
+    let Some((_, [s0, s1, s2, s3, l0, l1, l2, l3, stored @ ..])) = head.split_last_chunk_mut::<12>() else { return };
+    let (sequence, length) = (u32::from_le_bytes([*s0, *s1, *s2, *s3]), u32::from_le_bytes([*l0, *l1, *l2, *l3]));
+    *stored = checksum(stamp, sequence, length, payload).to_le_bytes();
+}
+
 pub(super) fn read_header(bytes: &[u8], id: SegmentId) -> Header {
     let Some((header, rest)) = bytes.split_first_chunk::<36>() else {
         return Header::Damaged;

@@ -4,8 +4,8 @@
 //! 1. the device is put on the suppression list, durably: from here on nothing of it is stored;
 //! 2. the case is registered, with its deadline;
 //! 3. what is on its way is awaited: requests that began by an older list, then the spool;
-//! 4. both tokens of each identifier are computed for every open day and app, and the rows that carry them are erased
-//!    from the store, to the last file;
+//! 4. both tokens of each identifier are computed for every open day and app, taken out of segments that are set aside,
+//!    and the rows that carry them are erased from the store, to the last file;
 //! 5. the ledger is corrected, so that open days hold the rows that it says;
 //! 6. the case is noted as erased. Only now is the command answered.
 //!
@@ -32,7 +32,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tuman_privacy::code::{Sort, code};
 use tuman_privacy::time::Day;
-use tuman_privacy::token::Purpose;
+use tuman_privacy::token::{Purpose, Token};
 
 pub use case::{ALARM_DAYS, Alarm, Case, CaseNumber, DAYS, NoCaseNumber, State};
 pub use identifiers::{IdentifierError, Identifiers};
@@ -384,18 +384,22 @@ impl Withdrawals {
         let store = &*self.sealer.store;
         let days = self.sealer.keyring.tokenisers();
         let apps = self.apps(case, days.first().map(|(day, _)| *day))?;
-        let devices = |purpose| {
-            let mut devices = Vec::new();
+        let tokens = |purpose| {
+            let mut tokens = Vec::new();
             for (day, tokeniser) in &days {
                 for (app, name) in &apps {
-                    let token =
-                        |id| Device { day: day.0, app: *app, token: tokeniser.token(name, purpose, id).get() };
-                    devices.extend(ids.iter().map(token));
+                    tokens.extend(ids.iter().map(|id| (day.0, *app, tokeniser.token(name, purpose, id))));
                 }
             }
-            devices
+            tokens
         };
-        let (usage, places) = (devices(Purpose::Usage), devices(Purpose::Location));
+        let (usage, places) = (tokens(Purpose::Usage), tokens(Purpose::Location));
+        let of_usage: Vec<Token> = usage.iter().map(|(.., token)| *token).collect();
+        self.sealer.ingest.forget(&of_usage);
+        let device = |(day, app, token): &(u16, u32, Token)| Device { day: *day, app: *app, token: token.get() };
+        let [usage, places] = [usage, places].map(|tokens| tokens.iter().map(device).collect::<Vec<_>>());
+        // Before the store: rows of a segment that is put back would come in again.
+        self.sealer.loader.blank_aside(&usage.iter().chain(&places).map(|device| device.token).collect())?;
         let planned = Planned::of(
             case.case.clone(),
             rows(&apps, &store.find(Table::UsageOpen, &usage)?, &store.find(Table::PlacesOpen, &places)?),

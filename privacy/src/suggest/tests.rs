@@ -31,6 +31,21 @@ fn a_name_comes_out_with_the_fiftieth_device_and_not_before() {
 }
 
 #[test]
+fn a_device_that_is_forgotten_has_sent_nothing() {
+    let mut suggestions = suggestions();
+    for device in 1..50 {
+        send(&mut suggestions, device, "wish_list");
+    }
+    send(&mut suggestions, 7, "of_one_alone");
+    suggestions.forget(&[Token::of_number(7), Token::of_number(99)]);
+    assert_eq!(suggestions.pending.iter().map(|name| name.marks.len()).collect::<Vec<_>>(), [48]);
+    send(&mut suggestions, 50, "wish_list");
+    assert!(names(&suggestions).is_empty(), "49 are left");
+    send(&mut suggestions, 51, "wish_list");
+    assert_eq!(names(&suggestions), ["wish_list"]);
+}
+
+#[test]
 fn one_device_ten_thousand_times_is_one_device() {
     let mut suggestions = suggestions();
     for _ in 0..10_000 {

@@ -10,6 +10,8 @@ use tuman::loader::LoadError;
 use tuman::spool::SegmentId;
 
 use crate::harness::{DAY_MS, HOUR_MS, NOW_MS, Setup, TestApp, report};
+use crate::privacy::search::Search;
+use crate::withdrawal::{tokens, withdraw_imei};
 use store::{Mode, Troubled};
 
 async fn start() -> (TestApp, Troubled) {
@@ -176,4 +178,33 @@ async fn records_of_another_version_wait_for_it_and_stop_no_other_segment() {
     app.clock.advance(DAY_MS + HOUR_MS);
     app.app.sealer.seal(day).await.unwrap();
     assert_eq!((app.app.spool.sealed(), app.app.spool.depth().aside), (vec![], 0));
+}
+
+#[actix_web::test]
+async fn a_device_that_withdraws_is_taken_out_of_what_was_set_aside() {
+    let (app, troubled) = start().await;
+    troubled.set(Mode::Hangs);
+    let upload = report().times(3);
+    assert_eq!(app.collect(upload).await.status, 202);
+    let id = sealed(&app, 1).await;
+    troubled.await_trouble(1).await;
+    troubled.set(Mode::Refuses(app.app.spool.token(id)));
+    sealed(&app, 2).await;
+    app.drain().await;
+    assert_eq!(app.app.spool.depth().aside, 1);
+    let aside = app.data().join("spool").join(format!("{id}.segment.aside"));
+    let search = Search::of(tokens(&app));
+    assert!(search.finds(&std::fs::read(&aside).unwrap()), "the control: its tokens are in the file");
+    assert_eq!(withdraw_imei(&app, "W-1").await.status, 200);
+    assert!(!search.finds(&std::fs::read(&aside).unwrap()));
+
+    // Put back, its rows are of no device, and the account holds.
+    let setup = app.stop().await;
+    std::fs::rename(&aside, aside.with_extension("")).unwrap();
+    troubled.set(Mode::Well);
+    let app = setup.start().await;
+    app.drain().await;
+    assert_eq!(app.booked("stored"), 5);
+    assert_eq!(app.number("SELECT toInt64(countIf(token = 0)) AS n FROM usage_open"), 3);
+    assert_eq!(app.number("SELECT toInt64(uniqExact(token)) AS n FROM usage_open"), 3);
 }
