@@ -60,6 +60,17 @@ impl Basis {
         }
     }
 
+    /// What the clause says, in short.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Basis::Consent => "the user has agreed",
+            Basis::Operation => "the service cannot work without it",
+            Basis::Law => "the law of Kazakhstan requires it",
+            Basis::Rights => "rights are defended where the terms of use were broken",
+        }
+    }
+
     /// The basis of a clause.
     #[must_use]
     pub fn of_clause(clause: &str) -> Option<Basis> {

@@ -15,6 +15,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod doctor;
+pub mod export;
 pub mod http;
 pub mod ingest;
 pub mod keys;

@@ -22,6 +22,7 @@ pub use answers::{
 };
 pub use numbers::{Buckets, Numbers, Quantile};
 pub use period::Period;
+pub(crate) use query::Parameters as QueryParameters;
 pub use query::{ActivityQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem, ReleaseQuery};
 
 use crate::store::{Statement, Store, StoreError};

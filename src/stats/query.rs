@@ -107,26 +107,26 @@ pub struct Asked<'a> {
 }
 
 /// The parameters of a request, each taken once.
-struct Parameters<'a> {
+pub(crate) struct Parameters<'a> {
     pairs: Vec<(&'a str, &'a str)>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Parameters<'a> {
-    fn of(pairs: &'a [(String, String)]) -> Parameters<'a> {
+    pub(crate) fn of(pairs: &'a [(String, String)]) -> Parameters<'a> {
         Parameters { pairs: pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(), problems: Vec::new() }
     }
 
-    fn take(&mut self, name: &str) -> Option<&'a str> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<&'a str> {
         let at = self.pairs.iter().position(|(key, _)| *key == name)?;
         Some(self.pairs.swap_remove(at).1)
     }
 
-    fn wrong(&mut self, parameter: impl Into<Option<&'static str>>, detail: impl Into<String>) {
+    pub(crate) fn wrong(&mut self, parameter: impl Into<Option<&'static str>>, detail: impl Into<String>) {
         self.problems.push(Problem { parameter: parameter.into(), detail: detail.into() });
     }
 
-    fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
+    pub(crate) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
         let Some(text) = self.take(name) else {
             return default;
         };
@@ -138,7 +138,7 @@ impl<'a> Parameters<'a> {
         default
     }
 
-    fn scope(&mut self, asked: Asked<'_>) -> Option<Scope> {
+    pub(crate) fn scope(&mut self, asked: Asked<'_>) -> Option<Scope> {
         let Asked { bound, apps, today } = asked;
         let reaches = |app: &str| apps.iter().any(|known| known == app) && bound.is_none_or(|bound| bound == app);
         let app = match self.take("app") {
@@ -157,7 +157,7 @@ impl<'a> Parameters<'a> {
         Some(Scope { app: app?, period: period? })
     }
 
-    fn end(mut self, known: &'static str) -> Vec<Problem> {
+    pub(crate) fn end(mut self, known: &'static str) -> Vec<Problem> {
         if !self.pairs.is_empty() {
             self.wrong(None, format!("the parameters are {known}, each once"));
         }

@@ -1,0 +1,4 @@
+SELECT day, release, dims, bound, epsilon, scale, threshold, mechanism, domain, published, suppressed
+FROM seals
+WHERE app = {app:String} AND day BETWEEN {from:Date} AND {to:Date}
+ORDER BY day, release
