@@ -16,12 +16,13 @@ use tuman_privacy::report_id::Fingerprinter;
 use tuman_privacy::suggest::Suggestions;
 use tuman_privacy::suppression::TagBits;
 
-use crate::access::{Access, AccessError};
+use crate::access::{Access, AccessError, Basis};
 use crate::admission::Admission;
 use crate::audit::{Audit, Event, Reloaded, Started};
 use crate::catalogue::{CatalogueErrors, Catalogues};
 use crate::clock::{Clock, Zone, date_of};
 use crate::config::Config;
+use crate::export;
 use crate::ingest::{Ingest, Keyed, Settings};
 use crate::keys::{Keyring, write_secret};
 use crate::ledger::flight::Flight;
@@ -33,7 +34,7 @@ use crate::seen::Seen;
 #[cfg(not(feature = "torture"))]
 use crate::spool::Filesystem;
 use crate::spool::{self, Spool};
-use crate::stats::Buckets;
+use crate::stats::{Buckets, Scope};
 use crate::store::{EmbeddedStore, Engine, Options, Store};
 #[cfg(feature = "torture")]
 use crate::torture::filesystem;
@@ -41,6 +42,8 @@ use crate::withdrawal::{SuppressionList, Withdrawals};
 
 /// Questions that are asked of the store at one time; it has three sessions.
 const QUESTIONS: usize = 2;
+/// Exports that are made or sent at one time.
+pub const EXPORTS: usize = 2;
 
 /// All parts, open.
 pub struct App {
@@ -68,6 +71,8 @@ pub struct App {
     pub withdrawals: Arc<Withdrawals>,
     /// Questions at one time: one session of the store is always left to the loader and the sealer.
     pub questions: Semaphore,
+    /// Exports in memory at one time.
+    pub exports: Arc<Semaphore>,
     /// Who may come in, and how much at one time.
     pub admission: Admission,
     /// The account of what is in the spool.
@@ -273,6 +278,7 @@ impl App {
         let withdrawals = Arc::new(Withdrawals::open(data, sealer.clone(), suppression)?);
         let access = ArcSwap::from_pointee(declared.access);
         let questions = Semaphore::new(QUESTIONS);
+        let exports = Arc::new(Semaphore::new(EXPORTS));
         let admission = Admission::new(&config.limits, &clock);
         Ok(App {
             config,
@@ -287,6 +293,7 @@ impl App {
             sealer,
             withdrawals,
             questions,
+            exports,
             admission,
             flight,
             started_ms: now_ms,
@@ -358,6 +365,15 @@ impl App {
     #[must_use]
     pub fn buckets(&self, app: &str) -> Buckets {
         self.ingest.catalogues().get(app).map(|catalogue| catalogue.buckets()).unwrap_or_default()
+    }
+
+    /// What is said of an export beside its values.
+    #[must_use]
+    pub fn export_context(&self, scope: &Scope, basis: Option<Basis>) -> export::Context {
+        let catalogues = self.ingest.catalogues();
+        let catalogue = catalogues.get(&scope.app);
+        let releases = catalogue.as_ref().map(|catalogue| catalogue.releases.as_slice()).unwrap_or_default();
+        export::Context::of(&self.config.privacy.zone, releases, basis)
     }
 
     /// The local day.

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 pub use anchor::{Anchor, Found, Link};
 pub use event::{
-    DaySealed, Event, Export, Exported, KeyCreated, KeysActed, Kind, Recipient, ReloadRefused, Reloaded, Started,
+    DaySealed, Event, Exported, KeyCreated, KeysActed, Kind, Recipient, ReloadRefused, Reloaded, Started,
     SuppressionListEnded, TokenName, WithdrawalAnswered, WithdrawalErased, WithdrawalRegistered,
 };
 

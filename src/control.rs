@@ -12,16 +12,20 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use zeroize::Zeroizing;
 
+use crate::access::Basis;
 use crate::app::App;
 use crate::audit::{Contents, Event, Exported, Recipient};
 use crate::clock::day_of;
 use crate::doctor::{self, Finding};
+use crate::export::{PackageQuery, Query, ReleaseQuery};
 use crate::keys::{chronicle, command};
 use crate::log::Line;
 use crate::seal::Summary;
@@ -55,6 +59,15 @@ pub enum Request {
         what: String,
         /// Its parameters.
         parameters: Vec<(String, String)>,
+    },
+    /// Export releases.
+    Export {
+        /// The only release, as a file; all of them as a package, if none is named.
+        file: Option<String>,
+        /// The parameters of the question.
+        parameters: Vec<(String, String)>,
+        /// On which basis a partner gets it.
+        basis: Option<Basis>,
     },
     /// Name what apps send and catalogues do not declare.
     Suggest {
@@ -93,6 +106,15 @@ pub enum Reply {
     Findings(Vec<Finding>),
     /// An answer.
     Stats(serde_json::Value),
+    /// An export, in base64.
+    Exported {
+        /// What it should be called.
+        name: String,
+        /// The SHA-256 of its bytes, in hex.
+        sha256: String,
+        /// Its bytes.
+        base64: String,
+    },
     /// Names that are not declared.
     Suggestions(Vec<Suggested>),
     /// A case of withdrawal.
@@ -222,6 +244,7 @@ pub async fn carry_out(request: Request, identifiers: &str, app: &Arc<App>) -> R
         Request::Audit => audit(app).await,
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
         Request::Stats { what, parameters } => answer(&what, parameters, app).await,
+        Request::Export { file, parameters, basis } => export(file.as_deref(), &parameters, basis, app).await,
         Request::Suggest { app: of } => suggest(of.as_deref(), app),
         Request::Withdraw(notice) => match Identifiers::read(identifiers) {
             Ok(identifiers) => case(app.withdrawals.register(notice, identifiers).await),
@@ -284,6 +307,35 @@ async fn audit(app: &Arc<App>) -> Reply {
         Ok(Ok(contents)) => Reply::Audit(contents),
         Ok(Err(error)) => Reply::Failed(error.to_string()),
         Err(_) => Reply::Failed("the reading was interrupted".into()),
+    }
+}
+
+async fn export(file: Option<&str>, parameters: &[(String, String)], basis: Option<Basis>, app: &Arc<App>) -> Reply {
+    let apps = app.app_ids();
+    let asked = Asked { bound: None, apps: &apps, today: app.today() };
+    let parsed = match file {
+        Some(name) => ReleaseQuery::parse(name, parameters, "", asked).map(Query::Release),
+        None => PackageQuery::parse(parameters, asked).map(Query::Package),
+    };
+    let query = match parsed {
+        Ok(query) => query,
+        Err(problems) => return Reply::Failed(stats::told(&problems)),
+    };
+    let app = app.clone();
+    let made = tokio::task::spawn_blocking(move || {
+        let export = query.make(&*app.store, &app.export_context(query.scope(), basis)).map_err(|e| e.to_string())?;
+        // What is handed out is on record before it goes.
+        let event = Event::Exported(Exported::of(&query, &export, basis, Recipient::Command));
+        app.sealer.audit.record(app.clock.now_ms(), &event).map_err(|error| error.to_string())?;
+        Ok(export)
+    });
+    match made.await {
+        Ok(Ok(export)) => {
+            let base64 = BASE64_STANDARD.encode(&export.bytes);
+            Reply::Exported { name: export.name, sha256: export.sha256, base64 }
+        }
+        Ok(Err(why)) => Reply::Failed(why),
+        Err(_) => Reply::Failed("the export was interrupted".into()),
     }
 }
 

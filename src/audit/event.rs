@@ -16,12 +16,13 @@ use crate::config::Config;
 use crate::keys::{Act, ActKind, KeyRecord};
 use crate::policy;
 use crate::seal::journal::Journal;
-use crate::stats::PlacesQuery;
 use crate::withdrawal::{Case, CaseNumber, Summary};
 
+pub use exported::{Exported, Recipient};
 pub use names::TokenName;
 use names::{ActName, AppId, Digest, Fingerprint, GroupName, KeyName, ListName, ReleaseName, Versions, versions};
 
+mod exported;
 mod names;
 
 /// Something that was done.
@@ -379,52 +380,6 @@ impl SuppressionListEnded {
     pub fn of(list: &Summary) -> SuppressionListEnded {
         SuppressionListEnded { list: ListName(list.name.clone()), begun_at: list.begun_at, tags: list.tags }
     }
-}
-
-/// What was handed out, and to whom.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Exported {
-    what: Export,
-    app: AppId,
-    from: Date,
-    to: Date,
-    precision: u8,
-    to_whom: Recipient,
-}
-
-impl Exported {
-    /// Places as GeoJSON.
-    #[must_use]
-    pub fn places(query: &PlacesQuery, to_whom: Recipient) -> Exported {
-        let period = query.scope.period;
-        let app = AppId(query.scope.app.clone());
-        Exported {
-            what: Export::PlacesGeojson,
-            app,
-            from: period.from,
-            to: period.to,
-            precision: query.precision,
-            to_whom,
-        }
-    }
-}
-
-/// What can be handed out in bulk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Export {
-    /// Places as GeoJSON.
-    #[serde(rename = "places.geojson")]
-    PlacesGeojson,
-}
-
-/// Who got it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Recipient {
-    /// The bearer of a token, over HTTP.
-    Token(TokenName),
-    /// Whoever may run commands on the machine.
-    Command,
 }
 
 #[cfg(test)]

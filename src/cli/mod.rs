@@ -8,6 +8,7 @@ mod budget;
 mod catalogue;
 mod commands;
 mod demo;
+mod export;
 mod init;
 mod keys;
 mod output;
@@ -79,6 +80,11 @@ enum Command {
         after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson\n  tuman stats release event_totals --period yesterday"
     )]
     Stats(commands::StatsArgs),
+    /// Export sealed releases: a release as a file, or all of a period with their description
+    #[command(
+        after_help = "Examples:\n  tuman export --period last_30_days --folder october\n  tuman export --period 2026-10-01..2026-10-31 --format parquet --zip october.zip --basis 4.2.3\n  tuman export --release places_5 --format geojson > places.geojson\nThe audit log has every export, with its SHA-256. docs/exports.md says what the files hold."
+    )]
+    Export(export::ExportArgs),
     /// List day keys, share them among collectors, prove that a day's key is gone
     #[command(
         after_help = "Examples:\n  tuman keys\n  tuman keys prove --day 2026-11-22 --id -\n  tuman keys init --shared\nKeys have random names; the keys themselves are never shown."
@@ -157,6 +163,7 @@ pub fn run() -> ExitCode {
         Command::Catalogue { command } => catalogue::run(&command),
         Command::Budget(args) => budget::run(&args),
         Command::Stats(args) => commands::stats(&args),
+        Command::Export(args) => export::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Audit { command } => audit::run(&command),
         Command::Spool { command } => spool::run(&command),

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::access::Basis;
+use crate::stats::Scope;
 use crate::store::{Store, StoreError};
 
 pub use format::Format;
@@ -51,6 +52,55 @@ pub enum ExportError {
     /// A file could not be formed.
     #[error("the {0} could not be formed")]
     Form(&'static str),
+}
+
+/// What is to be exported.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Query {
+    /// One release as a file.
+    Release(ReleaseQuery),
+    /// All releases, or one, as a zip with their description.
+    Package(PackageQuery),
+}
+
+impl Query {
+    /// App and period.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        match self {
+            Query::Release(query) => &query.scope,
+            Query::Package(query) => &query.scope,
+        }
+    }
+
+    /// The only release that is asked for.
+    #[must_use]
+    pub fn release(&self) -> Option<&str> {
+        match self {
+            Query::Release(query) => Some(&query.release),
+            Query::Package(query) => query.release.as_deref(),
+        }
+    }
+
+    /// The form of its files.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        match self {
+            Query::Release(query) => query.format,
+            Query::Package(query) => query.format,
+        }
+    }
+
+    /// Makes the export.
+    ///
+    /// # Errors
+    /// See [`ExportError`].
+    pub fn make(&self, store: &dyn Store, context: &Context) -> Result<Export, ExportError> {
+        match self {
+            Query::Release(query) => release(store, query, context),
+            Query::Package(query) => package(store, query, context),
+        }
+    }
 }
 
 /// A file that can be handed out.
@@ -106,26 +156,17 @@ fn counts(measure: &Measure) -> Counts {
     }
 }
 
-/// One release as a file.
-///
-/// # Errors
-/// See [`ExportError`].
-pub fn release(store: &dyn Store, query: &ReleaseQuery, context: &Context) -> Result<Export, ExportError> {
+fn release(store: &dyn Store, query: &ReleaseQuery, context: &Context) -> Result<Export, ExportError> {
     let seals = read::seals(store, &query.scope)?;
     let release = read::release(store, &query.scope, &query.release, &seals, MOST_VALUES)?;
     let frame = release.frame(context.counts(&query.release));
     let bytes = query.format.write(&frame)?;
     let (app, period) = (&query.scope.app, query.scope.period);
-    let name =
-        format!("{app}_{}_{}_{}.{}", period.from, period.to, release.seals.name, query.format.extension());
+    let name = format!("{app}_{}_{}_{}.{}", period.from, period.to, release.seals.name, query.format.extension());
     Ok(Export::new(name, query.format.media(), bytes))
 }
 
-/// All releases of a period, or one, as a zip with their description.
-///
-/// # Errors
-/// See [`ExportError`].
-pub fn package(store: &dyn Store, query: &PackageQuery, context: &Context) -> Result<Export, ExportError> {
+fn package(store: &dyn Store, query: &PackageQuery, context: &Context) -> Result<Export, ExportError> {
     let bytes = package::package(store, query, context)?;
     let (app, period) = (&query.scope.app, query.scope.period);
     Ok(Export::new(format!("{app}_{}_{}.zip", period.from, period.to), "application/zip", bytes))
@@ -134,4 +175,3 @@ pub fn package(store: &dyn Store, query: &PackageQuery, context: &Context) -> Re
 fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
-

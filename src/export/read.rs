@@ -160,7 +160,8 @@ const DATE: &str = "The local day, in the zone of the collector";
 const BREAKDOWN: &str = "Which dimensions are told apart, separated by commas; `total` is all together. Values of \
                          different breakdowns overlap: never add them up";
 const VALUE: &str = "The published count: unbiased, so that noise can take a small one below zero";
-const MARGIN: &str = "With 95 % probability the true count lies within this distance of the value; without noise, always";
+const MARGIN: &str =
+    "With 95 % probability the true count lies within this distance of the value; without noise, always";
 
 fn column(name: &str, about: &str, unit: Option<&'static str>, values: Values) -> Column {
     Column { name: name.to_owned(), about: about.to_owned(), unit, values }

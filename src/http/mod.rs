@@ -5,6 +5,7 @@ pub mod auth;
 pub mod body;
 mod collect;
 pub mod error;
+mod export;
 mod internal;
 mod ledger;
 mod page;

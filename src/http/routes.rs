@@ -6,7 +6,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::{Code, Problem};
-use super::{collect, internal, ledger, page, preview, stats, withdrawals};
+use super::{collect, export, internal, ledger, page, preview, stats, withdrawals};
 
 /// What the public listener serves.
 pub fn public(routes: &mut ServiceConfig) {
@@ -20,6 +20,9 @@ pub fn public(routes: &mut ServiceConfig) {
         .service(only("/v1/stats/places", "GET").route(web::get().to(stats::places)))
         .service(only("/v1/stats/places.geojson", "GET").route(web::get().to(stats::places_geojson)))
         .service(only("/v1/stats/releases/{name}", "GET").route(web::get().to(stats::release)))
+        // Partners and analysts
+        .service(only("/v1/export", "GET").route(web::get().to(export::package)))
+        .service(only("/v1/export/{name}", "GET").route(web::get().to(export::release)))
         // Operators
         .service(only("/v1/ledger", "GET").route(web::get().to(ledger::ledger)))
         // Officers

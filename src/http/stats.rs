@@ -60,7 +60,7 @@ pub(super) async fn places_geojson(
 }
 
 /// Writes into the audit log what is handed out, before it goes.
-async fn record(app: &Data<App>, event: Event) -> Result<(), Problem> {
+pub(super) async fn record(app: &Data<App>, event: Event) -> Result<(), Problem> {
     let Ok(_turn) = app.questions.acquire().await else { return Err(Code::ShuttingDown.into()) };
     let (audit, now_ms) = (app.sealer.audit.clone(), app.clock.now_ms());
     let recorded = actix_web::web::block(move || audit.record(now_ms, &event)).await;

@@ -271,6 +271,13 @@ impl Made {
     }
 }
 
+/// Problems for people, one a line.
+#[must_use]
+pub fn told(problems: &[Problem]) -> String {
+    let lines = problems.iter().map(|problem| format!("{}: {}", problem.parameter.unwrap_or("?"), problem.detail));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Asks by name: `activity`, `events`, `places`, `places.geojson`, or `release`, whose `name` is a parameter and
 /// which needs the buckets of the app asked about.
 ///
@@ -283,11 +290,7 @@ pub fn ask(
     asked: Asked<'_>,
     buckets: impl FnOnce(&str) -> Buckets,
 ) -> Result<serde_json::Value, String> {
-    let wrong = |problems: Vec<Problem>| {
-        let lines =
-            problems.iter().map(|problem| format!("{}: {}", problem.parameter.unwrap_or("?"), problem.detail));
-        lines.collect::<Vec<_>>().join("\n")
-    };
+    let wrong = |problems: Vec<Problem>| told(&problems);
     let failed = |error: StoreError| error.to_string();
     match what {
         "activity" => {
