@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test torture attack fuzz lint advisories format bench flood clean tools
+.PHONY: help run build engine test examples torture attack fuzz lint advisories format bench flood clean tools
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,11 @@ build: tools engine ## Build the program: target/release/tuman
 engine: tools ## Fetch the pinned ClickHouse library into engine/node_modules
 	@engine/fetch.sh
 
-test: tools engine ## Build and run every test, on the real engine
+examples: ## Install what the Python examples of docs/exports.md need
+	@command -v python3 >/dev/null || { echo "missing: python3. Install Python 3.11 or later: apt-get install python3-venv" >&2; exit 1; }
+	@examples/venv.sh >/dev/null
+
+test: tools engine examples ## Build and run every test, on the real engine
 	@$(CARGO) test --workspace --locked --features tuman/torture
 
 torture: tools engine ## Kill, cut off, fill and damage a collector for seven minutes, and hold it to account

@@ -49,7 +49,7 @@ pub struct Paths {
     pub data: PathBuf,
     /// One TOML file per app.
     pub catalogue: PathBuf,
-    /// Hashed tokens of apps, analysts, operators and officers.
+    /// Hashed tokens of apps, analysts, partners, operators and officers.
     pub access: PathBuf,
     /// Day keys. Empty: a folder of its own in memory (`/dev/shm`), where there is one.
     pub keys: PathBuf,
@@ -335,6 +335,8 @@ const CONNECTION_BYTES: u64 = 192 << 10;
 const REMEMBERED_BYTES: u64 = crate::seen::REPORT_BYTES as u64;
 /// The spool's queue and the batch that is being written, the tables of limits, the program itself.
 const FIXED_BYTES: u64 = 96 << 20;
+/// An export: the values of a release as the store answers them, as a table, as a file; the package.
+const EXPORT_BYTES: u64 = 128 << 20;
 
 impl Server {
     /// Threads that serve requests.
@@ -356,7 +358,8 @@ impl Config {
         // A segment that is loaded: its file, its rows by table, and those once more, mixed.
         let loading = 3 * self.spool.segment.bytes();
         let bodies = self.limits.bodies.bytes();
-        ByteSize::of(self.store.memory.bytes() + bodies + connections + remembered + loading + FIXED_BYTES)
+        let exports = crate::app::EXPORTS as u64 * EXPORT_BYTES;
+        ByteSize::of(self.store.memory.bytes() + bodies + connections + remembered + loading + exports + FIXED_BYTES)
     }
 
     /// Makes relative paths start at `folder`.

@@ -162,7 +162,7 @@ fn release(store: &dyn Store, query: &ReleaseQuery, context: &Context) -> Result
     let frame = release.frame(context.counts(&query.release));
     let bytes = query.format.write(&frame)?;
     let (app, period) = (&query.scope.app, query.scope.period);
-    let name = format!("{app}_{}_{}_{}.{}", period.from, period.to, release.seals.name, query.format.extension());
+    let name = format!("{app}_{}_{}_{}.{}", period.from, period.to, query.release, query.format.extension());
     Ok(Export::new(name, query.format.media(), bytes))
 }
 

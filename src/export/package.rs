@@ -138,8 +138,8 @@ pub(super) fn package(store: &dyn Store, query: &PackageQuery, context: &Context
     for seals in &chosen {
         let release = read::release(store, &query.scope, &seals.name, &all, MOST_VALUES)?;
         let counts = context.counts(&seals.name);
-        let frame = release.frame(counts);
         let title = title(counts, &release.dims());
+        let frame = release.frame(counts);
         let path = format!("releases/{}.{}", seals.name, query.format.extension());
         let of_release = Some(OfRelease::of(seals, counts));
         resources.push(archive.resource(&seals.name, path, title, query.format, &frame, of_release)?);

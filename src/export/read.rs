@@ -121,15 +121,15 @@ impl Released {
         dims
     }
 
-    /// Its values as a table.
-    pub(super) fn frame(&self, counts: Option<Counts>) -> Frame {
+    /// Its values as a table. They are moved: there may be many.
+    pub(super) fn frame(mut self, counts: Option<Counts>) -> Frame {
         let dims = self.dims();
         let mut columns = vec![
             column("date", DATE, None, Values::Dates(self.values.iter().map(|value| value.day).collect())),
             column("breakdown", BREAKDOWN, None, Values::Texts(self.values.iter().map(breakdown).collect())),
         ];
         for dim in &dims {
-            let values: Vec<Option<String>> = self.values.iter().map(|value| value.of(dim)).collect();
+            let values: Vec<Option<String>> = self.values.iter_mut().map(|value| value.take(dim)).collect();
             let places = (dim == "cell").then(|| middles(&values));
             let about = format!("`{dim}`, where the breakdown tells it apart");
             columns.push(column(dim, &about, None, Values::Texts(values)));
@@ -149,10 +149,10 @@ impl Released {
 }
 
 impl Value {
-    /// Its value of a dimension, where it has one.
-    fn of(&self, dim: &str) -> Option<String> {
+    /// Takes its value of a dimension, where it has one.
+    fn take(&mut self, dim: &str) -> Option<String> {
         let at = self.breakdown.split(',').position(|name| name == dim)?;
-        self.dims.get(at).cloned()
+        self.dims.get_mut(at).map(std::mem::take)
     }
 }
 

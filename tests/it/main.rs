@@ -5,6 +5,7 @@ mod audit;
 mod cli;
 mod crash;
 mod days;
+mod export;
 mod fuzz;
 mod harness;
 mod http;

@@ -79,7 +79,7 @@ impl Exported {
 
 /// What can be handed out in bulk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Export {
+enum Export {
     /// Places as GeoJSON.
     #[serde(rename = "places.geojson")]
     PlacesGeojson,

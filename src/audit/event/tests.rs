@@ -1,9 +1,10 @@
 //! Each kind of entry, what it says, and that the document has them all.
 
 use super::*;
-use crate::access::{Role, issue};
+use crate::access::{Basis, Role, issue};
 use crate::catalogue::Catalogue;
-use crate::stats::{Period, Scope};
+use crate::export::{self, Format, Query, ReleaseQuery};
+use crate::stats::{Period, PlacesQuery, Scope};
 
 const DOCUMENT: &str = include_str!("../../../docs/operations.md");
 
@@ -57,6 +58,21 @@ fn the_document_has_every_kind_with_its_detail() {
         }
     }
     assert_eq!(rows.len(), Kind::ALL.len());
+}
+
+#[test]
+fn what_is_said_of_a_file_is_in_the_document_too() {
+    let day = jiff::civil::date(2026, 10, 5);
+    let scope = Scope { app: "kz.example.app".into(), period: Period { from: day, to: day } };
+    let query = Query::Release(ReleaseQuery { scope, release: "region".into(), format: Format::Arrow });
+    let export = export::Export { name: "x".into(), media: "y", bytes: vec![1], sha256: "00".into() };
+    let event = Event::Exported(Exported::of(&query, &export, Some(Basis::Law), Recipient::Command));
+    let detail: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&event.detail()).unwrap();
+    assert_eq!(detail["basis"], "4.2.3");
+    let row = DOCUMENT.lines().find(|line| line.starts_with("| `exported` |")).unwrap();
+    for field in detail.keys() {
+        assert!(row.contains(&format!("`{field}`")), "`{field}` is not said");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use actix_web::rt::task::JoinHandle;
 use actix_web::web::Data;
 use serde_json::Value;
 use tempfile::TempDir;
-use tuman::access::{Access, Role, file_of, issue};
+use tuman::access::{Access, Basis, Role, file_of, issue, issue_partner};
 use tuman::app::{App, Declared};
 use tuman::catalogue::{Catalogue, Catalogues};
 use tuman::clock::ManualClock;
@@ -43,6 +43,8 @@ pub struct TestApp {
     pub analyst_token: String,
     pub operator_token: String,
     pub officer_token: String,
+    /// Its basis is 4.2.3.
+    pub partner_token: String,
     pub folder: Arc<TempDir>,
     pub store: Arc<dyn Store>,
     handles: [ServerHandle; 2],
@@ -55,6 +57,8 @@ pub struct Setup {
     pub config: Config,
     pub catalogue: String,
     pub app: String,
+    /// The app that the partner's token is bound to.
+    pub partner_of: Option<String>,
     pub clock: ManualClock,
     folder: Arc<TempDir>,
     store: Arc<dyn Store>,
@@ -67,6 +71,7 @@ impl Setup {
             config: Config::default(),
             catalogue: include_str!("catalogue.toml").into(),
             app: APP.into(),
+            partner_of: None,
             clock: ManualClock::at(NOW_MS),
             folder: Arc::new(tempfile::tempdir().unwrap()),
             store: Arc::new(EmbeddedStore::new(engine::shared(), &engine::fresh_database()).unwrap()),
@@ -93,7 +98,9 @@ impl Setup {
         let (analyst_token, analyst) = issue("analyst", Role::Analyst, None).unwrap();
         let (operator_token, operator) = issue("operator", Role::Operator, None).unwrap();
         let (officer_token, officer) = issue("officer", Role::Officer, None).unwrap();
-        std::fs::write(&self.config.paths.access, file_of(vec![app, analyst, operator, officer])).unwrap();
+        let (partner_token, partner) = issue_partner("partner", Basis::Law, self.partner_of.as_deref()).unwrap();
+        let grants = vec![app, analyst, operator, officer, partner];
+        std::fs::write(&self.config.paths.access, file_of(grants)).unwrap();
         let declared = Declared {
             catalogues: Catalogues::of(Catalogue::parse(&self.catalogue).expect("the test's catalogue")),
             access: Access::read(&self.config.paths.access).unwrap(),
@@ -120,6 +127,7 @@ impl Setup {
             analyst_token,
             operator_token,
             officer_token,
+            partner_token,
             folder: self.folder,
             store: self.store,
             handles,
@@ -135,6 +143,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -196,6 +205,12 @@ impl TestApp {
         self.send("GET", &format!("{}/v1/stats/{path}", self.url), &[("Authorization", &bearer)], Vec::new()).await
     }
 
+    /// Asks for an export as a partner.
+    pub async fn export(&self, path: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.partner_token);
+        self.get(&format!("/v1/export{path}"), &[("Authorization", &bearer)]).await
+    }
+
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send("GET", &format!("{}{path}", self.url), headers, Vec::new()).await
     }
@@ -210,7 +225,8 @@ impl TestApp {
         let headers = response.headers().iter();
         let headers = headers.map(|(k, v)| (k.to_string(), v.to_str().unwrap_or_default().to_owned())).collect();
         let bytes = response.body().limit(64 << 20).await.unwrap();
-        Answer { status: response.status().as_u16(), headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: response.status().as_u16(), headers, text, bytes: bytes.to_vec() }
     }
 
     /// Everything that was accepted is in the store when this returns.
@@ -268,6 +284,7 @@ impl TestApp {
             config: self.app.config.clone(),
             catalogue: include_str!("catalogue.toml").into(),
             app: APP.into(),
+            partner_of: None,
             clock: self.clock.clone(),
             folder: self.folder.clone(),
             store: self.store.clone(),

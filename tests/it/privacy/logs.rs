@@ -119,7 +119,8 @@ fn drive_routes(addresses: &[&str], bearers: &[&str], report: &str) {
 async fn no_route_logs_or_counts_anything_of_a_request() {
     let app = TestApp::start().await;
     let addresses = [&app.url, &app.internal_url].map(|url| url.strip_prefix("http://").unwrap().to_owned());
-    let bearers = [&app.app_key, &app.analyst_token, &app.operator_token, &BEARER.to_owned()].map(Clone::clone);
+    let bearers = [&app.app_key, &app.analyst_token, &app.operator_token, &app.partner_token, &BEARER.to_owned()];
+    let bearers = bearers.map(Clone::clone);
     let upload = marked(NOW_MS);
     assert_eq!(app.collect(upload.clone()).await.json()["accepted"], 1, "the marked report is one that is taken");
     let driven = actix_web::rt::task::spawn_blocking(move || {
@@ -375,6 +376,10 @@ fn arguments(command: &str) -> Vec<Vec<&'static str>> {
             vec!["stats", "activity", "--app", QUERY, "--period", VALUE, "--breakdown", EVENT],
             vec!["stats", "release", EVENT, "--breakdown", QUERY],
             vec!["stats", "places.geojson"],
+        ],
+        "export" => vec![
+            vec!["export", "--app", QUERY, "--period", VALUE, "--release", EVENT],
+            vec!["export", "--zip", "export.zip"],
         ],
         "keys" => vec![
             vec!["keys"],
