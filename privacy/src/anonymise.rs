@@ -17,7 +17,7 @@ use crate::device::facets;
 use crate::encode::encode;
 use crate::event::{AnonymousEvent, Flags, INSTALL_WEEK_OLDER, INSTALL_WEEK_UNKNOWN, Rows};
 use crate::identifier::{Canonical, Choice, Kind, canonicalise, choose_at};
-use crate::place::Region;
+use crate::place::{Coarsener, Region};
 use crate::refusal::{Note, Notes, Refusal};
 use crate::report::{Activity, Consent, Event, Report};
 use crate::suggest::Sighting;
@@ -154,10 +154,17 @@ pub fn anonymise_before<W: Witness>(
     // 6. Every event on its own: name, time, place, properties.
     let mut tokens = Tokens { app: rules.catalogue.app(), identifier, days: arrival.open_days, known: Vec::new() };
     let mut kept = Kept::of(report, required.events.len());
+    let mut coarsener = Coarsener::new(rules.region);
     let mut refused = Vec::new();
     for (index, event) in (0_u32..).zip(required.events) {
         let context = EventContext { rules, arrival, arrived, clock_error_ms, granted, facets, version, index };
-        let mut hands = event::Hands { tokens: &mut tokens, kept: &mut kept, notes: &mut notes, watch: &mut watch };
+        let mut hands = event::Hands {
+            coarsener: &mut coarsener,
+            tokens: &mut tokens,
+            kept: &mut kept,
+            notes: &mut notes,
+            watch: &mut watch,
+        };
         if let Err(reason) = event::take(witness, report, event, &context, &mut hands) {
             event::look_over(report, event, rules.catalogue, reason, &mut watch);
             telling::refused(witness, report, event, index, reason);

@@ -160,20 +160,45 @@ impl Region {
         cells
     }
 
+    /// A cell as it is kept: three characters of it where it is sensitive, `abroad` outside the region.
+    fn settle(&self, cell: Cell) -> Cell {
+        if !self.holds(cell.as_str()) {
+            return Cell::ABROAD;
+        }
+        let sensitive = self.sensitive.iter().any(|place| cell.as_str().starts_with(place.as_str()));
+        if sensitive { cell.cut(COARSEST) } else { cell }
+    }
+}
+
+/// Coarsens the locations of a report.
+pub(crate) struct Coarsener<'a> {
+    region: &'a Region,
+    /// The last cell, and what it is kept as: a phone is mostly where it was.
+    last: Option<(Cell, Cell)>,
+}
+
+impl<'a> Coarsener<'a> {
+    pub(crate) fn new(region: &'a Region) -> Coarsener<'a> {
+        Coarsener { region, last: None }
+    }
+
     /// Coarsens a location: cell of five characters, three where it is sensitive, `abroad` outside the region.
     ///
     /// `None` where the location is no place.
-    pub(crate) fn coarsen(&self, location: &Location<'_>) -> Option<Cell> {
+    pub(crate) fn coarsen(&mut self, location: &Location<'_>) -> Option<Cell> {
         let cell = match (location.lat.number(), location.lon.number(), location.geohash.text()) {
             (Some(lat), Some(lon), _) => Cell::from_degrees(lat, lon)?,
             (_, _, Some(geohash)) => Cell::from_geohash(geohash)?,
             _ => return None,
         };
-        if !self.holds(cell.as_str()) {
-            return Some(Cell::ABROAD);
+        match self.last {
+            Some((last, kept)) if last == cell => Some(kept),
+            _ => {
+                let kept = self.region.settle(cell);
+                self.last = Some((cell, kept));
+                Some(kept)
+            }
         }
-        let sensitive = self.sensitive.iter().any(|place| cell.as_str().starts_with(place.as_str()));
-        Some(if sensitive { cell.cut(COARSEST) } else { cell })
     }
 }
 
@@ -182,6 +207,8 @@ mod tests {
     use super::*;
     use alloc::vec;
     use proptest::prelude::*;
+
+    use crate::report::Value;
 
     fn kazakhstan() -> Region {
         Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: vec![] }
@@ -227,6 +254,19 @@ mod tests {
             assert!(region.children(cell.cut(4)).contains(&cell));
         }
         assert!(region.children(Cell::from_degrees(51.1, 71.4).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn what_came_before_does_not_change_what_a_place_becomes() {
+        let region = Region { sensitive: vec![Cell::from_geohash("v9e").unwrap()], ..kazakhstan() };
+        let geohashes =
+            ["v9v6h", "v9v6h", "u4pru", "v9v6h", "v9e00", "v9e", "v9e00", "v9v6", "v9v6h", "zzzzz", "zzzzz"];
+        let location = |geohash| Location { geohash: Value::of_text(geohash), ..Location::default() };
+        let mut coarsener = Coarsener::new(&region);
+        for geohash in geohashes {
+            let alone = Coarsener::new(&region).coarsen(&location(geohash));
+            assert_eq!(coarsener.coarsen(&location(geohash)), alone, "{geohash}");
+        }
     }
 
     proptest! {

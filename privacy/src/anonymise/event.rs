@@ -8,6 +8,7 @@ use crate::catalogue::{Catalogue, Purposes};
 use crate::detect::{Detector, Watch};
 use crate::device::Facets;
 use crate::event::{AnonymousEvent, AnonymousPlace, Flags, INSTALL_WEEK_UNKNOWN};
+use crate::place::Coarsener;
 use crate::refusal::{Note, Notes, Refusal};
 use crate::report::{Event, Location, Report, Value};
 use crate::suggest::{MOST_OF_A_REPORT, Sighting};
@@ -51,6 +52,7 @@ pub(super) struct EventContext<'a> {
 
 /// What the events of a report are taken with, one after the other.
 pub(super) struct Hands<'h, 't> {
+    pub(super) coarsener: &'h mut Coarsener<'t>,
     pub(super) tokens: &'h mut Tokens<'t>,
     pub(super) kept: &'h mut Kept,
     pub(super) notes: &'h mut Notes,
@@ -203,7 +205,7 @@ fn place(
     hands: &mut Hands<'_, '_>,
 ) -> Result<AnonymousPlace, Option<Note>> {
     let location = event.location.as_ref().ok_or(None)?;
-    let cell = context.rules.region.coarsen(location);
+    let cell = hands.coarsener.coarsen(location);
     if !(cell.is_some() && is_only_a_place(location))
         && let Some(detector) = look_at_place(location, hands.watch)
     {
