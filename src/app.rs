@@ -239,7 +239,7 @@ impl App {
         let flight = Arc::new(Flight::default());
         let loader = Loader::new(spool.clone(), store.clone(), seen.clone(), flight.clone(), clock.clone());
         let loader = Arc::new(loader);
-        let region = region(&config);
+        let region = region(&config)?;
         let settings = Settings {
             clock: clock.clone(),
             zone: zone.clone(),
@@ -396,11 +396,12 @@ fn filesystem() -> Arc<dyn Filesystem> {
 }
 
 /// Where places are told apart.
-#[must_use]
-pub fn region(config: &Config) -> Region {
-    let [west, south, east, north] = config.privacy.region;
+///
+/// # Errors
+/// Where the configuration names no region.
+pub fn region(config: &Config) -> Result<Region> {
     let sensitive = config.privacy.sensitive_places.iter().filter_map(|place| Cell::from_geohash(place)).collect();
-    Region { west, south, east, north, sensitive }
+    config.privacy.region.read(sensitive).context("privacy.region")
 }
 
 /// What apps send and catalogues do not declare. Its key lives as long as the process, and nowhere else.

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod preview;
 pub mod process;
 pub mod record;
+pub mod region;
 pub mod rowbinary;
 pub mod seal;
 pub mod seen;

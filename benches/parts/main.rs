@@ -50,7 +50,7 @@ impl Collector {
         let tokeniser = Arc::new(Tokeniser::new(&DayKey::take(&mut [7; 32])));
         Collector {
             catalogue: Catalogue::parse(load::CATALOGUE).expect("the load's catalogue is well"),
-            region: Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: Vec::new() },
+            region: Region::within([46.4, 40.5, 87.4, 55.5], Vec::new()),
             offsets: zone.offsets_around(now_ms),
             days: vec![(zone.day(now_ms), tokeniser)],
             now_ms,

@@ -52,13 +52,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let key = |byte: u8| Arc::new(Tokeniser::new(&DayKey::take(&mut [byte; 32])));
     World {
         catalogue: Catalogue::parse(CATALOGUE).expect("the catalogue is right"),
-        region: Region {
-            west: 46.4,
-            south: 40.5,
-            east: 87.4,
-            north: 55.5,
-            sensitive: vec![Cell::from_geohash("v9e").expect("a geohash")],
-        },
+        region: Region::within([46.4, 40.5, 87.4, 55.5], vec![Cell::from_geohash("v9e").expect("a geohash")]),
         days: vec![(Day(today.0 - 1), key(1)), (today, key(2))],
         zone,
     }

@@ -92,34 +92,108 @@ impl fmt::Debug for Cell {
     }
 }
 
-/// The region whose places are told apart: a box in degrees, and the sensitive places in it.
+/// A geohash of one to five characters, for all cells that begin with it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Prefix {
+    // Zeros at the end, so that the order is that of the texts.
+    characters: [u8; FINEST],
+    length: u8,
+}
+
+impl Prefix {
+    /// Reads a geohash; `None` where it is none, or longer than five characters.
+    #[must_use]
+    pub fn from_geohash(text: &str) -> Option<Prefix> {
+        let mut characters = [0; FINEST];
+        let length = u8::try_from(text.len()).ok().filter(|length| (1..=5).contains(length))?;
+        for (to, byte) in characters.iter_mut().zip(text.bytes()) {
+            let byte = byte.to_ascii_lowercase();
+            if !ALPHABET.contains(&byte) {
+                return None;
+            }
+            *to = byte;
+        }
+        Some(Prefix { characters, length })
+    }
+
+    /// The prefix as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let bytes = self.characters.get(..usize::from(self.length)).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// The 32 prefixes of one more character; none of a prefix of five.
+    pub fn children(self) -> impl Iterator<Item = Prefix> {
+        ALPHABET.iter().filter_map(move |character| {
+            let mut child = self;
+            *child.characters.get_mut(usize::from(self.length))? = *character;
+            child.length += 1;
+            Some(child)
+        })
+    }
+
+    /// The 32 prefixes of one character: the whole Earth.
+    pub fn all() -> impl Iterator<Item = Prefix> {
+        Prefix { characters: [0; FINEST], length: 0 }.children()
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The region whose places are told apart, and the sensitive places in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Region {
-    /// Degrees of longitude.
-    pub west: f64,
-    /// Degrees of latitude.
-    pub south: f64,
-    /// Degrees of longitude.
-    pub east: f64,
-    /// Degrees of latitude.
-    pub north: f64,
+    area: Area,
     /// Geohash prefixes of three to five characters in which only three are kept.
-    pub sensitive: Vec<Cell>,
+    sensitive: Vec<Cell>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Area {
+    /// West, south, east, north in degrees.
+    Box([f64; 4]),
+    /// Sorted, none within another.
+    Prefixes(Vec<Prefix>),
 }
 
 impl Region {
-    /// True where the middle of the cell lies in the region. Cells shorter than five characters count as inside where
-    /// they overlap it.
+    /// A box: west, south, east, north in degrees.
+    #[must_use]
+    pub fn within(bounds: [f64; 4], sensitive: Vec<Cell>) -> Region {
+        Region { area: Area::Box(bounds), sensitive }
+    }
+
+    /// All cells that begin with one of these.
+    #[must_use]
+    pub fn of_prefixes(mut prefixes: Vec<Prefix>, sensitive: Vec<Cell>) -> Region {
+        prefixes.sort_unstable();
+        prefixes.dedup_by(|later, kept| later.as_str().starts_with(kept.as_str()));
+        Region { area: Area::Prefixes(prefixes), sensitive }
+    }
+
+    /// True where the cell lies in the region: of a box, where its middle does. Cells shorter than five characters count
+    /// as inside where they overlap it.
     #[must_use]
     pub fn holds(&self, geohash: &str) -> bool {
-        let Ok((middle, lon_error, lat_error)) = geohash::decode(geohash) else {
-            return false;
-        };
-        let (lon_slack, lat_slack) = if geohash.len() < FINEST { (lon_error, lat_error) } else { (0.0, 0.0) };
-        middle.x >= self.west - lon_slack
-            && middle.x <= self.east + lon_slack
-            && middle.y >= self.south - lat_slack
-            && middle.y <= self.north + lat_slack
+        match &self.area {
+            Area::Box(bounds) => box_holds(*bounds, geohash),
+            Area::Prefixes(prefixes) => {
+                // What it begins with is the last one that is not after it; what begins with it comes next.
+                let next = prefixes.partition_point(|prefix| prefix.as_str() <= geohash);
+                let last = next.checked_sub(1).and_then(|last| prefixes.get(last));
+                last.is_some_and(|prefix| geohash.starts_with(prefix.as_str()))
+                    || prefixes.get(next).is_some_and(|prefix| prefix.as_str().starts_with(geohash))
+            }
+        }
+    }
+
+    fn is_sensitive(&self, geohash: &str) -> bool {
+        self.sensitive.iter().any(|place| geohash.starts_with(place.as_str()))
     }
 
     /// The region's cells of `COARSEST` characters: the top of the public domain of places.
@@ -139,7 +213,8 @@ impl Region {
         cells
     }
 
-    /// The 32 children of a cell that lie in the region.
+    /// The children of a cell that lie in the region, at most 32. None in a sensitive place: nobody is counted there, so
+    /// that whatever was published would be noise alone.
     #[must_use]
     pub fn children(&self, parent: Cell) -> Vec<Cell> {
         let length = usize::from(parent.length);
@@ -153,7 +228,7 @@ impl Region {
                 *slot = *character;
             }
             child.length += 1;
-            if self.holds(child.as_str()) {
+            if self.holds(child.as_str()) && !self.is_sensitive(child.as_str()) {
                 cells.push(child);
             }
         }
@@ -165,8 +240,7 @@ impl Region {
         if !self.holds(cell.as_str()) {
             return Cell::ABROAD;
         }
-        let sensitive = self.sensitive.iter().any(|place| cell.as_str().starts_with(place.as_str()));
-        if sensitive { cell.cut(COARSEST) } else { cell }
+        if self.is_sensitive(cell.as_str()) { cell.cut(COARSEST) } else { cell }
     }
 }
 
@@ -202,6 +276,17 @@ impl<'a> Coarsener<'a> {
     }
 }
 
+fn box_holds([west, south, east, north]: [f64; 4], geohash: &str) -> bool {
+    let Ok((middle, lon_error, lat_error)) = geohash::decode(geohash) else {
+        return false;
+    };
+    let (lon_slack, lat_slack) = if geohash.len() < FINEST { (lon_error, lat_error) } else { (0.0, 0.0) };
+    middle.x >= west - lon_slack
+        && middle.x <= east + lon_slack
+        && middle.y >= south - lat_slack
+        && middle.y <= north + lat_slack
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +296,7 @@ mod tests {
     use crate::report::Value;
 
     fn kazakhstan() -> Region {
-        Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: vec![] }
+        Region::within([46.4, 40.5, 87.4, 55.5], vec![])
     }
 
     #[test]
@@ -269,7 +354,55 @@ mod tests {
         }
     }
 
+    fn prefixes(list: &[&str]) -> Vec<Prefix> {
+        list.iter().map(|text| Prefix::from_geohash(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_region_of_prefixes_holds_what_begins_with_them_and_no_more() {
+        let region = Region::of_prefixes(prefixes(&["v9", "tx", "V94", "v9vg2", "tyb", "tybc"]), vec![]);
+        for inside in ["v94fc", "v9vg2", "tx000", "txzzz", "tyb", "tybzz", "v9", "v", "ty", "t"] {
+            assert!(region.holds(inside), "{inside}");
+        }
+        for outside in ["v8zzz", "vb000", "twzzz", "tyc00", "ty9zz", "u", "w0000"] {
+            assert!(!region.holds(outside), "{outside}");
+        }
+        assert_eq!(region.coarsest_cells().len(), 32 + 32 + 1);
+        let small = Region::of_prefixes(prefixes(&["u4pru"]), vec![]);
+        assert_eq!(small.coarsest_cells(), [Cell::from_geohash("u4p").unwrap()]);
+        assert_eq!(small.children(Cell::from_geohash("u4p").unwrap()), [Cell::from_geohash("u4pr").unwrap()]);
+        assert_eq!(small.children(Cell::from_geohash("u4pr").unwrap()), [Cell::from_geohash("u4pru").unwrap()]);
+        for wrong in ["", "a", "v9v6h0", "v9 ", "л"] {
+            assert_eq!(Prefix::from_geohash(wrong), None, "{wrong}");
+        }
+        assert_eq!(Prefix::all().flat_map(Prefix::children).count(), 1_024);
+        assert_eq!(Prefix::from_geohash("v9v6h").unwrap().children().count(), 0);
+    }
+
+    #[test]
+    fn no_finer_cell_of_a_sensitive_place_is_in_the_domain() {
+        let cell = |text: &str| Cell::from_geohash(text).unwrap();
+        let region = Region::within([46.4, 40.5, 87.4, 55.5], vec![cell("v94fc"), cell("v9v6"), cell("tx1")]);
+        let names = |parent: &str| region.children(cell(parent));
+        assert!(names("v94").contains(&cell("v94f")) && !names("v94f").contains(&cell("v94fc")));
+        for parent in ["v94f", "v9v"] {
+            assert_eq!(names(parent).len() + 1, kazakhstan().children(cell(parent)).len());
+        }
+        assert!(!names("v9v").contains(&cell("v9v6")) && names("tx1").is_empty());
+        assert!(region.coarsest_cells().contains(&cell("tx1")));
+    }
+
     proptest! {
+        #[test]
+        fn a_region_of_prefixes_is_their_union(
+            list in proptest::collection::vec("[0-9bcdefghjkmnpqrstuvwxyz]{1,5}", 1..12),
+            cell in "[0-9bcdefghjkmnpqrstuvwxyz]{3,5}",
+        ) {
+            let region = Region::of_prefixes(list.iter().filter_map(|text| Prefix::from_geohash(text)).collect(), vec![]);
+            let expected = list.iter().any(|text| cell.starts_with(text.as_str()) || text.starts_with(cell.as_str()));
+            prop_assert_eq!(region.holds(&cell), expected);
+        }
+
         #[test]
         fn every_point_has_a_cell_of_five_that_holds_it(lat in -89.9..89.9_f64, lon in -179.9..179.9_f64) {
             let cell = Cell::from_degrees(lat, lon).unwrap();

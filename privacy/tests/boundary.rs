@@ -46,7 +46,7 @@ fn boundary() -> Boundary {
     let key = |byte: u8| Arc::new(Tokeniser::new(&DayKey::take(&mut [byte; 32])));
     Boundary {
         catalogue: Catalogue::compile(&declaration).unwrap(),
-        region: Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: vec![] },
+        region: Region::within([46.4, 40.5, 87.4, 55.5], vec![]),
         open_days: vec![(Day(TODAY.0 - 1), key(1)), (TODAY, key(2))],
         suppressed: None,
     }

@@ -221,7 +221,7 @@ impl Catalogue {
 
     fn cells(&self) -> usize {
         // Places depend on the region, and are left out.
-        let region = Region { west: 0.0, south: 0.0, east: 0.0, north: 0.0, sensitive: Vec::new() };
+        let region = Region::within([0.0, 0.0, 0.0, 0.0], Vec::new());
         let public = self.public(&region);
         let finest = |release: &Release| match release.measure {
             Measure::Places(_) => 0,

@@ -328,7 +328,7 @@ fn dimensions_of(field: &Field<'_>, counts: Counts, form: &Form, problems: &mut 
     if !is_known {
         return None;
     }
-    let region = Region { west: 0.0, south: 0.0, east: 0.0, north: 0.0, sensitive: Vec::new() };
+    let region = Region::within([0.0, 0.0, 0.0, 0.0], Vec::new());
     let public = Public { declaration: &form.declaration, platforms: &form.platforms, region: &region };
     let size = public.size(&by);
     if size > MOST_CELLS {

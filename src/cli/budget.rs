@@ -62,7 +62,7 @@ struct Expected {
 pub(super) fn run(args: &BudgetArgs) -> Result<ExitCode> {
     let config = args.config.load(Vec::new())?;
     let catalogues = Catalogues::read(&config.paths.catalogue)?;
-    let region = crate::app::region(&config);
+    let region = crate::app::region(&config)?;
     let asked = catalogues.all().into_iter();
     let asked = asked.filter(|catalogue| args.app.as_ref().is_none_or(|app| *app == catalogue.declaration.app));
     let budgets: Vec<Budget> = asked.map(|catalogue| budget(&catalogue, &region)).collect();

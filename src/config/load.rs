@@ -66,13 +66,13 @@ pub fn load(layers: &Layers) -> Result<Config, Problems> {
     }
     remove_unknown(&mut table, &mut problems);
     let mut config = parse(table, &mut problems);
+    let folder = layers.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    config.anchor(folder);
     check(&config, &mut problems);
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.key.cmp(&b.key));
         return Err(Problems(problems));
     }
-    let folder = layers.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-    config.anchor(folder);
     Ok(config)
 }
 
@@ -180,13 +180,8 @@ fn check(config: &Config, problems: &mut Vec<Problem>) {
     if config.privacy.grace.duration() > super::Interval::hours(72).duration() {
         wrong("privacy.grace", "a key may live for at most 72h after its day");
     }
-    let [west, south, east, north] = config.privacy.region;
-    let in_range = (-180.0..=180.0).contains(&west)
-        && (-180.0..=180.0).contains(&east)
-        && (-90.0..=90.0).contains(&south)
-        && (-90.0..=90.0).contains(&north);
-    if !in_range || west >= east || south >= north {
-        wrong("privacy.region", "expected [west, south, east, north] in degrees, west < east and south < north");
+    if let Err(error) = config.privacy.region.read(Vec::new()) {
+        wrong("privacy.region", &error.to_string());
     }
     for place in &config.privacy.sensitive_places {
         if tuman_privacy::place::Cell::from_geohash(place).is_none() {

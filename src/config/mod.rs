@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Network;
+use crate::region::Source;
 
 mod load;
 mod units;
@@ -178,8 +179,8 @@ pub struct Privacy {
     pub grace: Interval,
     /// How far in the future of its arrival an event may lie.
     pub future_tolerance: Interval,
-    /// Where places are told apart: west, south, east, north in degrees.
-    pub region: [f64; 4],
+    /// Where places are told apart: a box, geohash prefixes, or a GeoJSON file.
+    pub region: Source,
     /// What the region is called in answers.
     pub region_name: String,
     /// Geohash prefixes in which only three characters are kept.
@@ -194,7 +195,7 @@ impl Default for Privacy {
             zone: "Asia/Almaty".into(),
             grace: Interval::hours(6),
             future_tolerance: Interval::seconds(600),
-            region: [46.4, 40.5, 87.4, 55.5],
+            region: Source::Box([46.4, 40.5, 87.4, 55.5]),
             region_name: "Kazakhstan".into(),
             sensitive_places: Vec::new(),
             suppression_bits: 20,
@@ -367,6 +368,7 @@ impl Config {
         for path in [&mut self.paths.data, &mut self.paths.catalogue, &mut self.paths.access] {
             *path = folder.join(&*path);
         }
+        self.privacy.region.anchor(folder);
         for optional in [&mut self.paths.keys, &mut self.store.library] {
             if !optional.as_os_str().is_empty() {
                 *optional = folder.join(&*optional);

@@ -189,10 +189,17 @@ impl Spent {
     fn of(seals: &[&Seals]) -> Spent {
         let mut days: BTreeMap<Date, f64> = BTreeMap::new();
         let mut without_noise = BTreeSet::new();
-        for seal in seals.iter().flat_map(|seals| &seals.days) {
-            match seal.epsilon() {
-                Some(epsilon) => *days.entry(seal.day).or_default() += epsilon,
-                None => drop(without_noise.insert(seal.release.clone())),
+        for seals in seals {
+            // What is sealed several times a day has one epsilon for all of it.
+            let mut of_release: BTreeMap<Date, f64> = BTreeMap::new();
+            for seal in &seals.days {
+                match seal.epsilon() {
+                    Some(epsilon) => drop(of_release.insert(seal.day, epsilon)),
+                    None => drop(without_noise.insert(seal.release.clone())),
+                }
+            }
+            for (day, epsilon) in of_release {
+                *days.entry(day).or_default() += epsilon;
             }
         }
         // Sums of decimal fractions have long tails.

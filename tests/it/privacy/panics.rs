@@ -132,7 +132,7 @@ fn panic_with_everything_in_use() -> ! {
     let worker = std::thread::spawn(|| {
         let catalogue = Catalogue::parse(include_str!("../harness/catalogue.toml")).unwrap();
         let zone = Zone::named("Asia/Almaty").unwrap();
-        let region = Region { west: 46.4, south: 40.5, east: 87.4, north: 55.5, sensitive: Vec::new() };
+        let region = Region::within([46.4, 40.5, 87.4, 55.5], Vec::new());
         let body = report().with("/device/ids", json!([{ "kind": "install_id", "value": ID }])).times(3).json();
         let parsed = Report::parse(body.as_bytes(), 10).unwrap();
         let days = [(zone.day(NOW_MS), Arc::new(Tokeniser::new(&DayKey::take(&mut KEY.clone()))))];

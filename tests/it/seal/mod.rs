@@ -2,6 +2,7 @@
 
 mod declared;
 pub mod failing;
+mod places;
 
 use serde_json::{Value, json};
 use tuman::seal::SealError;
