@@ -13,6 +13,7 @@ use crate::config::KeyMode;
 use crate::keys::KeyError;
 use crate::ledger;
 use crate::memory;
+use crate::retention;
 use crate::store::{Statement, StoreError};
 use crate::withdrawal::Alarm;
 
@@ -60,6 +61,7 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
             ("detectors", detectors(&app)),
             ("rows", rows(&app)),
             ("seals", seals(&app)),
+            ("releases", releases(&app)),
             ("audit", Ok(audit(&app))),
             ("withdrawals", withdrawals(&app)),
         ] {
@@ -241,6 +243,23 @@ fn seals(app: &App) -> Result<Finding, StoreError> {
     let sealed =
         closed.iter().max().map_or_else(|| "no day is sealed yet".to_owned(), |day| format!("sealed through {day}"));
     Ok(Finding::well("seals", sealed))
+}
+
+/// No release is older than its retention, and nothing is left of deleted days.
+fn releases(app: &App) -> Result<Finding, StoreError> {
+    let standing = retention::standing(app)?;
+    if standing.left > 0 || standing.due > 0 {
+        let what = format!(
+            "{} days are older than the retention, of deleted ones {} values are left",
+            standing.due, standing.left
+        );
+        return Ok(Finding::ill("releases", format!("{what}: look for `could not be deleted` in the log")));
+    }
+    let kept = match app.config.releases.retention.days() {
+        Some(days) => format!("kept for {days} days"),
+        None => "kept for ever".to_owned(),
+    };
+    Ok(Finding::well("releases", format!("{kept}; {} older days are deleted", standing.deleted)))
 }
 
 /// The chain of the audit log is whole, and ends where its anchor says.

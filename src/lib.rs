@@ -30,6 +30,7 @@ pub mod preview;
 pub mod process;
 pub mod record;
 pub mod region;
+pub mod retention;
 pub mod rowbinary;
 pub mod seal;
 pub mod seen;

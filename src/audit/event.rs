@@ -42,6 +42,8 @@ pub enum Event {
     KeysActed(KeysActed),
     /// A day was sealed: its rows and its key are destroyed.
     DaySealed(DaySealed),
+    /// Days that were older than the retention: their releases are deleted.
+    ReleasesDeleted(ReleasesDeleted),
     /// Releases were handed out in bulk.
     Exported(Exported),
     /// A withdrawal was registered, and its device put on the suppression list.
@@ -79,6 +81,8 @@ pub enum Kind {
     KeysMixAccepted,
     /// [`Event::DaySealed`].
     DaySealed,
+    /// [`Event::ReleasesDeleted`].
+    ReleasesDeleted,
     /// [`Event::Exported`].
     Exported,
     /// [`Event::WithdrawalRegistered`].
@@ -93,7 +97,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Started,
         Kind::Reloaded,
         Kind::ReloadRefused,
@@ -105,6 +109,7 @@ impl Kind {
         Kind::KeysMixOffered,
         Kind::KeysMixAccepted,
         Kind::DaySealed,
+        Kind::ReleasesDeleted,
         Kind::Exported,
         Kind::WithdrawalRegistered,
         Kind::WithdrawalErased,
@@ -127,6 +132,7 @@ impl Kind {
             Kind::KeysMixOffered => ActKind::KeysMixOffered.word(),
             Kind::KeysMixAccepted => ActKind::KeysMixAccepted.word(),
             Kind::DaySealed => "day_sealed",
+            Kind::ReleasesDeleted => "releases_deleted",
             Kind::Exported => "exported",
             Kind::WithdrawalRegistered => "withdrawal_registered",
             Kind::WithdrawalErased => "withdrawal_erased",
@@ -154,6 +160,7 @@ impl Event {
                 ActKind::KeysMixAccepted => Kind::KeysMixAccepted,
             },
             Event::DaySealed(_) => Kind::DaySealed,
+            Event::ReleasesDeleted(_) => Kind::ReleasesDeleted,
             Event::Exported(_) => Kind::Exported,
             Event::WithdrawalRegistered(_) => Kind::WithdrawalRegistered,
             Event::WithdrawalErased(_) => Kind::WithdrawalErased,
@@ -172,6 +179,7 @@ impl Event {
             Event::KeyCreated(detail) => serde_json::to_string(detail),
             Event::KeysActed(detail) => serde_json::to_string(detail),
             Event::DaySealed(detail) => serde_json::to_string(detail),
+            Event::ReleasesDeleted(detail) => serde_json::to_string(detail),
             Event::Exported(detail) => serde_json::to_string(detail),
             Event::WithdrawalRegistered(detail) => serde_json::to_string(detail),
             Event::WithdrawalErased(detail) => serde_json::to_string(detail),
@@ -311,6 +319,19 @@ impl DaySealed {
         }
         sealed
     }
+}
+
+/// Which days, how many of them were sealed, and after how many days they go.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReleasesDeleted {
+    /// The first day.
+    pub from: Date,
+    /// The last day.
+    pub to: Date,
+    /// How many days between them are deleted.
+    pub days: u64,
+    /// The retention.
+    pub retention_days: u16,
 }
 
 /// Which case, until when, from which app, on which list. Nothing of the device.

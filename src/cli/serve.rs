@@ -90,6 +90,7 @@ pub(super) async fn serve(
             None => std::future::pending().await,
         }
     });
+    actix_web::rt::spawn(retention::run(app.clone()));
     actix_web::rt::spawn(forget(app.clone()));
     actix_web::rt::spawn(recover(app.clone()));
     let mut terminate = signal(SignalKind::terminate())?;

@@ -14,7 +14,7 @@ mod load;
 mod units;
 
 pub use load::{Layers, Problem, Problems, load};
-pub use units::{ByteSize, Interval};
+pub use units::{ByteSize, Interval, Retention};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub store: Store,
     /// Sealing.
     pub seal: Seal,
+    /// What becomes of releases.
+    pub releases: Releases,
     /// The first page.
     pub page: Page,
     /// Logs.
@@ -292,6 +294,14 @@ impl Default for Seal {
     fn default() -> Seal {
         Seal { scheduled: true }
     }
+}
+
+/// What becomes of releases.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Releases {
+    /// Whole days that are older are deleted.
+    pub retention: Retention,
 }
 
 /// The first page.

@@ -151,6 +151,57 @@ impl<'de> Deserialize<'de> for Interval {
     }
 }
 
+/// How many days something is kept: `"730d"`, or for ever: `"off"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention(Option<u16>);
+
+impl Retention {
+    /// So many days.
+    #[must_use]
+    pub const fn of_days(days: u16) -> Retention {
+        Retention(Some(days))
+    }
+
+    /// The number of days; none where it is for ever.
+    #[must_use]
+    pub const fn days(self) -> Option<u16> {
+        self.0
+    }
+
+    fn parse(text: &str) -> Option<Retention> {
+        match text.trim() {
+            "off" => Some(Retention(None)),
+            text => {
+                let days = text.strip_suffix('d')?.parse().ok()?;
+                (days > 0).then_some(Retention(Some(days)))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(days) => write!(f, "{days}d"),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+impl Serialize for Retention {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Retention {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Retention, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Retention::parse(&text)
+            .ok_or_else(|| D::Error::custom("expected \"off\" or a number of days such as \"730d\""))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +214,12 @@ mod tests {
         for ms in [0, 1, 1_000, 90_000, 21_600_000, 86_400_000] {
             let interval = Interval(Duration::from_millis(ms));
             assert_eq!(Interval::parse(&interval.to_string()), Some(interval));
+        }
+        for retention in [Retention(None), Retention(Some(1)), Retention(Some(3_650))] {
+            assert_eq!(Retention::parse(&retention.to_string()), Some(retention));
+        }
+        for wrong in ["", "0d", "-1d", "2y", "70000d", "on"] {
+            assert_eq!(Retention::parse(wrong), None, "{wrong}");
         }
         for wrong in ["", "8", "8 parsecs", "-1s", "99999999999999999999d"] {
             assert_eq!(Interval::parse(wrong), None, "{wrong}");

@@ -10,6 +10,7 @@ use crate::audit::AuditError;
 use crate::keys::KeyError;
 use crate::loader::LoadError;
 use crate::record::RecordError;
+use crate::retention::RetentionError;
 use crate::seal::SealError;
 use crate::spool::{ReadError, RemoveError};
 use crate::store::StoreError;
@@ -270,6 +271,15 @@ impl From<&LoadError> for Fault {
             LoadError::Panicked => Cause::Panicked.into(),
             LoadError::Waiting(_) => Cause::NotLoaded.into(),
             LoadError::Stopped => Cause::Stopping.into(),
+        }
+    }
+}
+
+impl From<&RetentionError> for Fault {
+    fn from(error: &RetentionError) -> Fault {
+        match error {
+            RetentionError::Store(error) => error.into(),
+            RetentionError::Audit(error) => error.into(),
         }
     }
 }

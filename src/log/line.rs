@@ -52,6 +52,8 @@ pub enum Line {
     DaySealed { day: Date, took: Duration },
     DayNotSealed { day: Date, fault: Fault },
     DueUnknown { fault: Fault },
+    ReleasesDeleted { days: u64 },
+    ReleasesNotDeleted { fault: Fault },
     KeysBehind { fault: Fault },
     KeysNotEntered { fault: Fault },
     AnchorDisputed,
@@ -239,6 +241,13 @@ impl Line {
             Line::DueUnknown { fault } => {
                 line(Error, Seal, "due_unknown", "cannot see which days are due").caused_by(*fault)
             }
+            Line::ReleasesDeleted { days } => {
+                line(Info, Seal, "releases_deleted", "releases older than the retention are deleted")
+                    .with("days", Value::Number(*days))
+            }
+            Line::ReleasesNotDeleted { fault } => {
+                line(Error, Seal, "releases_not_deleted", "old releases could not be deleted").caused_by(*fault)
+            }
             Line::KeysBehind { fault } => line(
                 Warn,
                 Seal,
@@ -372,6 +381,8 @@ mod tests {
             Line::DaySealed { day, took },
             Line::DayNotSealed { day, fault },
             Line::DueUnknown { fault },
+            Line::ReleasesDeleted { days: 1 },
+            Line::ReleasesNotDeleted { fault },
             Line::KeysBehind { fault },
             Line::KeysNotEntered { fault },
             Line::AnchorDisputed,

@@ -158,11 +158,13 @@ pub enum Table {
     Audit,
     /// Cases of withdrawal.
     Withdrawals,
+    /// Days whose releases are deleted.
+    Deletions,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 8] = [
         Table::UsageOpen,
         Table::PlacesOpen,
         Table::Ledger,
@@ -170,6 +172,7 @@ impl Table {
         Table::Seals,
         Table::Audit,
         Table::Withdrawals,
+        Table::Deletions,
     ];
 
     /// Its name in SQL.
@@ -182,6 +185,7 @@ impl Table {
             Table::Seals => "seals",
             Table::Audit => "audit",
             Table::Withdrawals => "withdrawals",
+            Table::Deletions => "deletions",
         }
     }
 
@@ -207,6 +211,7 @@ impl Table {
                 "case String, step String, at DateTime64(3, 'UTC'), received Date, due Date, app String, list String, \
                  days Array(Date), usage Bool, places Bool"
             }
+            Table::Deletions => "day Date, deleted_at DateTime('UTC')",
         }
     }
 }

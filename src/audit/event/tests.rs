@@ -30,6 +30,8 @@ fn one_of_each() -> Vec<Event> {
     ];
     events.extend(ActKind::ALL.map(act));
     events.push(Event::DaySealed(DaySealed::with(&journal, Some(&key))));
+    let deleted = ReleasesDeleted { from: day, to: day, days: 1, retention_days: 730 };
+    events.push(Event::ReleasesDeleted(deleted));
     events.push(Event::Exported(Exported::places(&PlacesQuery { scope, precision: 5 }, Recipient::Command)));
     let case = CaseNumber::parse("2026/17").unwrap();
     let (app, list) = (Some(AppId("kz.example.app".into())), ListName("04".to_owned()));

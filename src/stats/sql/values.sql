@@ -1,4 +1,4 @@
--- Only days whose seal is complete: a release is readable when its line in `seals` is.
+-- Only days whose seal is complete: a release is readable when its line in `seals` is, and until its day is deleted.
 SELECT day, dims, value, margin
 FROM releases
 WHERE app = {app:String} AND release = {release:String} AND breakdown = {breakdown:String}
@@ -6,5 +6,6 @@ WHERE app = {app:String} AND release = {release:String} AND breakdown = {breakdo
     AND day IN (
         SELECT day FROM seals
         WHERE app = {app:String} AND release = {release:String} AND day BETWEEN {from:Date} AND {to:Date}
+            AND day NOT IN (SELECT day FROM deletions)
     )
 ORDER BY day, dims

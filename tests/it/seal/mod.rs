@@ -3,6 +3,7 @@
 mod declared;
 pub mod failing;
 mod places;
+mod retention;
 
 use serde_json::{Value, json};
 use tuman::seal::SealError;
