@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::listeners::{Inherited, Listeners, Sockets, Successor};
 use crate::log::{self, Fault, Line};
 use crate::store::Store;
-use crate::{control, listeners, metrics};
+use crate::{control, listeners, metrics, retention};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
