@@ -24,7 +24,7 @@ impl Store for Tortured {
             Table::UsageOpen | Table::PlacesOpen | Table::Ledger => ["loader.insert", "loader.inserted"],
             Table::Releases | Table::Seals => ["seal.publish", "seal.published"],
             // The collector does not start without its line in the audit log.
-            Table::Audit | Table::Withdrawals => return self.0.insert(table, token, rows),
+            Table::Audit | Table::Withdrawals | Table::Deletions => return self.0.insert(table, token, rows),
         };
         trouble()?;
         pass(points[0]);
