@@ -1,10 +1,10 @@
--- Only days whose seal is complete: a release is readable when its line in `seals` is.
+-- Only days and hours whose seal is complete: a release is readable when its line in `seals` is.
 SELECT day, dims, value, margin
 FROM releases
 WHERE app = {app:String} AND release = {release:String} AND breakdown = {breakdown:String}
     AND day BETWEEN {from:Date} AND {to:Date}
-    AND day IN (
-        SELECT day FROM seals
+    AND (day, window) IN (
+        SELECT day, window FROM seals
         WHERE app = {app:String} AND release = {release:String} AND day BETWEEN {from:Date} AND {to:Date}
     )
 ORDER BY day, dims
