@@ -87,6 +87,8 @@ struct Sealed {
     from: Date,
     to: Date,
     bound: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    windows: Option<u8>,
     epsilon: Option<f64>,
     scale: Option<f64>,
     threshold: Option<i64>,
@@ -189,7 +191,12 @@ impl Spent {
     fn of(seals: &[&Seals]) -> Spent {
         let mut days: BTreeMap<Date, f64> = BTreeMap::new();
         let mut without_noise = BTreeSet::new();
+        let mut hourly = BTreeSet::new();
         for seal in seals.iter().flat_map(|seals| &seals.days) {
+            // All hours of a day share one budget.
+            if seal.hour().is_some() && !hourly.insert((seal.day, &seal.release)) {
+                continue;
+            }
             match seal.epsilon() {
                 Some(epsilon) => *days.entry(seal.day).or_default() += epsilon,
                 None => drop(without_noise.insert(seal.release.clone())),
@@ -227,6 +234,7 @@ impl Sealed {
             from: seal.day,
             to: seal.day,
             bound: seal.bound,
+            windows: seal.windows(),
             epsilon: seal.epsilon(),
             scale: seal.scale(),
             threshold: seal.threshold(),
@@ -236,8 +244,8 @@ impl Sealed {
 
     fn holds(&self, seal: &Seal) -> bool {
         let of = Sealed::of(seal);
-        (self.bound, self.epsilon, self.scale, self.threshold, &self.mechanism)
-            == (of.bound, of.epsilon, of.scale, of.threshold, &of.mechanism)
+        (self.bound, self.windows, self.epsilon, self.scale, self.threshold, &self.mechanism)
+            == (of.bound, of.windows, of.epsilon, of.scale, of.threshold, &of.mechanism)
     }
 }
 
