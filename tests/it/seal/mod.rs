@@ -2,6 +2,8 @@
 
 mod declared;
 pub mod failing;
+mod law;
+mod statistics;
 
 use serde_json::{Value, json};
 use tuman::seal::SealError;
