@@ -199,16 +199,10 @@ impl Region {
     /// The region's cells of `COARSEST` characters: the top of the public domain of places.
     #[must_use]
     pub fn coarsest_cells(&self) -> Vec<Cell> {
-        let mut cells = Vec::new();
-        for a in ALPHABET {
-            for b in ALPHABET {
-                for c in ALPHABET {
-                    let cell = Cell { characters: [*a, *b, *c, 0, 0, 0], length: 3 };
-                    if self.holds(cell.as_str()) {
-                        cells.push(cell);
-                    }
-                }
-            }
+        // From the whole world down: what lies outside is left out with everything in it.
+        let mut cells = Vec::from([Cell { characters: [0; 6], length: 0 }]);
+        for _ in 0..COARSEST {
+            cells = cells.into_iter().flat_map(|cell| self.children(cell)).collect();
         }
         cells
     }
@@ -390,6 +384,20 @@ mod tests {
         }
         assert!(!names("v9v").contains(&cell("v9v6")) && names("tx1").is_empty());
         assert!(region.coarsest_cells().contains(&cell("tx1")));
+    }
+
+    #[test]
+    fn the_coarsest_cells_are_all_that_the_region_touches() {
+        let all: Vec<Cell> = (0..32_usize.pow(3))
+            .map(|n| [n / 1_024, n / 32 % 32, n % 32].map(|at| ALPHABET[at]))
+            .map(|[a, b, c]| Cell { characters: [a, b, c, 0, 0, 0], length: 3 })
+            .collect();
+        let everywhere = Region { west: -180.0, south: -90.0, east: 180.0, north: 90.0, sensitive: vec![] };
+        let nowhere = Region { west: 10.0, south: 10.0, east: 9.0, north: 9.0, sensitive: vec![] };
+        for region in [kazakhstan(), everywhere, nowhere] {
+            let touched = all.iter().copied().filter(|cell| region.holds(cell.as_str()));
+            assert!(region.coarsest_cells().into_iter().eq(touched));
+        }
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::demo::cities;
 use crate::stats::{
     Activity, ActivityQuery, Breakdown, CellValue, EventValue, Events, EventsQuery, Interval, Made, Parameters,
-    Period, Places, PlacesQuery, Point, Scope, Suppressed, Total,
+    Period, Places, PlacesQuery, Point, Scope, Shown, Suppressed, Total,
 };
 
 /// How many days the page looks back.
@@ -38,6 +38,7 @@ impl Questions {
             scope: period(from, to),
             interval,
             breakdown: Breakdown::None,
+            shown: Shown::Published,
         };
         let yesterday = ago(1);
         Questions {
@@ -48,7 +49,7 @@ impl Questions {
             months: activity(ago(DAYS).first_of_month(), yesterday, Interval::Month),
             hours: activity(today, today, Interval::Hour),
             events: EventsQuery { scope: period(ago(DAYS), yesterday) },
-            places: PlacesQuery { scope: period(ago(DAYS), yesterday), precision },
+            places: PlacesQuery { scope: period(ago(DAYS), yesterday), precision, shown: Shown::Published },
         }
     }
 }

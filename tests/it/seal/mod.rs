@@ -3,8 +3,10 @@
 mod declared;
 pub mod failing;
 mod hours;
+mod law;
 mod places;
 mod retention;
+mod statistics;
 
 use serde_json::{Value, json};
 use tuman::seal::SealError;
