@@ -32,6 +32,7 @@ use crate::log::Line;
 use crate::seal::Sealer;
 use crate::seal::journal::Journals;
 use crate::seen::Seen;
+use crate::sessions::Sessions;
 #[cfg(not(feature = "torture"))]
 use crate::spool::Filesystem;
 use crate::spool::{self, Spool};
@@ -76,6 +77,8 @@ pub struct App {
     pub exports: Arc<Semaphore>,
     /// Answers to questions, as long as they are right.
     pub kept: Kept,
+    /// Who is signed in on the dashboard.
+    pub sessions: Sessions,
     /// Who may come in, and how much at one time.
     pub admission: Admission,
     /// The account of what is in the spool.
@@ -299,6 +302,7 @@ impl App {
             questions,
             exports,
             kept: Kept::default(),
+            sessions: Sessions::default(),
             admission,
             flight,
             started_ms: now_ms,

@@ -192,6 +192,20 @@ impl Region {
         }
     }
 
+    /// West, south, east, north of all of it, in degrees: for a map.
+    #[must_use]
+    pub fn bounds(&self) -> [f64; 4] {
+        let prefixes = match &self.area {
+            Area::Box(bounds) => return *bounds,
+            Area::Prefixes(prefixes) => prefixes,
+        };
+        let boxes = prefixes.iter().filter_map(|prefix| geohash::decode_bbox(prefix.as_str()).ok());
+        boxes
+            .map(|cell| [cell.min().x, cell.min().y, cell.max().x, cell.max().y])
+            .reduce(|a, b| [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])])
+            .unwrap_or([-180.0, -90.0, 180.0, 90.0])
+    }
+
     fn is_sensitive(&self, geohash: &str) -> bool {
         self.sensitive.iter().any(|place| geohash.starts_with(place.as_str()))
     }
@@ -222,7 +236,9 @@ impl Region {
                 *slot = *character;
             }
             child.length += 1;
-            if self.holds(child.as_str()) && !self.is_sensitive(child.as_str()) {
+            // Of a sensitive place itself the cell of three characters is kept.
+            let is_kept = usize::from(child.length) <= COARSEST || !self.is_sensitive(child.as_str());
+            if is_kept && self.holds(child.as_str()) {
                 cells.push(child);
             }
         }
@@ -387,14 +403,22 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_hold_every_prefix() {
+        assert_eq!(kazakhstan().bounds(), [46.4, 40.5, 87.4, 55.5]);
+        let region = Region::of_prefixes(prefixes(&["v", "t"]), vec![]);
+        assert_eq!(region.bounds(), [45.0, 0.0, 90.0, 90.0]);
+    }
+
+    #[test]
     fn the_coarsest_cells_are_all_that_the_region_touches() {
         let all: Vec<Cell> = (0..32_usize.pow(3))
             .map(|n| [n / 1_024, n / 32 % 32, n % 32].map(|at| ALPHABET[at]))
             .map(|[a, b, c]| Cell { characters: [a, b, c, 0, 0, 0], length: 3 })
             .collect();
-        let everywhere = Region { west: -180.0, south: -90.0, east: 180.0, north: 90.0, sensitive: vec![] };
-        let nowhere = Region { west: 10.0, south: 10.0, east: 9.0, north: 9.0, sensitive: vec![] };
-        for region in [kazakhstan(), everywhere, nowhere] {
+        let everywhere = Region::within([-180.0, -90.0, 180.0, 90.0], vec![]);
+        let nowhere = Region::within([10.0, 10.0, 9.0, 9.0], vec![]);
+        let scattered = Region::of_prefixes(prefixes(&["v9", "u4pru", "tyb"]), vec![]);
+        for region in [kazakhstan(), everywhere, nowhere, scattered] {
             let touched = all.iter().copied().filter(|cell| region.holds(cell.as_str()));
             assert!(region.coarsest_cells().into_iter().eq(touched));
         }

@@ -3,14 +3,18 @@
 pub(crate) mod address;
 pub mod auth;
 pub mod body;
+mod catalogue;
 mod collect;
+mod dashboard;
 pub mod error;
 mod export;
 mod internal;
 pub mod kept;
 mod ledger;
+mod officer;
 mod page;
 mod preview;
 pub mod routes;
+mod session;
 mod stats;
 mod withdrawals;

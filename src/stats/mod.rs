@@ -26,7 +26,9 @@ pub use consistent::Shown;
 pub use numbers::{Buckets, Numbers, Quantile};
 pub use period::Period;
 pub(crate) use query::Parameters as QueryParameters;
-pub use query::{ActivityQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem, ReleaseQuery};
+pub use query::{
+    ActivityQuery, AppQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem, ReleaseQuery,
+};
 
 use crate::seal::release::{HOURS, by_hour};
 use crate::store::{Statement, Store, StoreError};
