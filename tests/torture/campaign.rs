@@ -393,8 +393,8 @@ impl Campaign {
                 "SELECT count() AS n FROM usage_open WHERE day = {day:Date}",
             ]
             .map(|sql| rows(sql)[0]["n"].clone());
-            let releases = defaults::ALL;
-            let all = releases.iter().map(|release| if release.windows.is_some() { u64::from(HOURS) } else { 1 });
+            let declared = defaults::ALL;
+            let all = declared.iter().map(|release| if release.windows.is_some() { u64::from(HOURS) } else { 1 });
             if (&seals, &twice, &left) != (&Value::from(all.sum::<u64>()), &Value::from(0), &Value::from(0)) {
                 self.outcome.total.problems.push(format!("{}: seals {seals}, twice {twice}, rows {left}", date(day)));
             }
