@@ -272,6 +272,7 @@ impl App {
             zone: zone.clone(),
             clock: clock.clone(),
             journals,
+            hour_wait_ms: config.seal.hour_wait.ms(),
             audit: Arc::new(Audit::open(store.clone(), data.join("audit.anchor"), now_ms)?),
             turn: tokio::sync::Mutex::new(()),
         });

@@ -117,6 +117,18 @@ impl Zone {
             Err(_) => i64::MAX,
         }
     }
+
+    /// The moment at which a local hour of a day ends. One that the clocks repeat ends where its second one does; one that
+    /// they leave out, where it would begin.
+    #[must_use]
+    pub fn end_of_hour(&self, day: Day, hour: u8) -> i64 {
+        let Ok(next) = i8::try_from(hour + 1) else { return i64::MAX };
+        if next >= 24 {
+            return self.end_of(day);
+        }
+        let end = date_of(day).at(next, 0, 0, 0).to_zoned(self.0.clone());
+        end.map_or(i64::MAX, |end| end.timestamp().as_millisecond())
+    }
 }
 
 /// A moment; the nearest representable one where `ms` is out of range.
@@ -152,6 +164,19 @@ mod tests {
         assert_eq!(zone.end_of(zone.day(midnight - 1)), midnight);
         assert_eq!(day_of(date_of(Day(20_000))), Day(20_000));
         assert_eq!(zone.offsets_around(midnight).local(midnight / 1_000).hour, 0);
+    }
+
+    #[test]
+    fn hours_end_where_no_clock_shows_them_any_more() {
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        let end = |month, day, hour| {
+            timestamp(berlin.end_of_hour(day_of(jiff::civil::date(2026, month, day)), hour)).to_string()
+        };
+        assert_eq!(end(6, 1, 0), "2026-05-31T23:00:00Z");
+        assert_eq!(end(6, 1, 23), "2026-06-01T22:00:00Z");
+        // 02:00 to 03:00 is left out, and is there twice.
+        assert_eq!([end(3, 29, 1), end(3, 29, 2)], ["2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z"]);
+        assert_eq!([end(10, 25, 1), end(10, 25, 2)], ["2026-10-25T00:00:00Z", "2026-10-25T02:00:00Z"]);
     }
 
     #[test]

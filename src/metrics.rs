@@ -65,6 +65,8 @@ pub enum Metric {
     SegmentsDiscarded,
     /// Days sealed.
     DaysSealed,
+    /// Hours of open days sealed.
+    HoursSealed,
     /// Segments set aside.
     SpoolAside,
     /// Bytes in the spool.
@@ -139,7 +141,7 @@ static REFUSED: OnceLock<Vec<metrics::Counter>> = OnceLock::new();
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Metric; 49] = [
+    pub const ALL: [Metric; 50] = [
         Metric::EventsReceived,
         Metric::EventsAccepted,
         Metric::EventsRefused,
@@ -167,6 +169,7 @@ impl Metric {
         Metric::RecordsCorrupt,
         Metric::SegmentsDiscarded,
         Metric::DaysSealed,
+        Metric::HoursSealed,
         Metric::SpoolAside,
         Metric::SpoolBytes,
         Metric::SpoolSegments,
@@ -302,6 +305,7 @@ impl Metric {
             }
             Metric::SpoolAside => ("tuman_spool_aside_segments", Kind::Gauge, "Segments set aside"),
             Metric::DaysSealed => ("tuman_days_sealed_total", Kind::Counter, "Days sealed"),
+            Metric::HoursSealed => ("tuman_hours_sealed_total", Kind::Counter, "Hours of open days sealed"),
             Metric::SpoolBytes => ("tuman_spool_bytes", Kind::Gauge, "Bytes in the spool"),
             Metric::SpoolSegments => ("tuman_spool_segments", Kind::Gauge, "Segments in the spool"),
             Metric::SpoolRecords => ("tuman_spool_records", Kind::Gauge, "Reports in the spool"),

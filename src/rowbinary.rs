@@ -32,6 +32,11 @@ impl RowBinary {
         self.raw(&[u8::from(value)])
     }
 
+    /// `UInt8`.
+    pub fn u8(&mut self, value: u8) -> &mut RowBinary {
+        self.raw(&[value])
+    }
+
     /// `UInt32` and `DateTime`.
     pub fn u32(&mut self, value: u32) -> &mut RowBinary {
         self.raw(&value.to_le_bytes())

@@ -290,10 +290,13 @@ pub struct DaySealed {
     day: Date,
     key: Option<KeyName>,
     key_created_at: Option<Timestamp>,
-    /// What each app's releases spent together.
+    /// What each app's releases spent together, those of hours included.
     epsilon: BTreeMap<AppId, f64>,
     /// The releases of each app that have no noise, where there are any.
     without_noise: BTreeMap<AppId, Vec<ReleaseName>>,
+    /// The releases of each app that were left out, where there are any: hours had spent their share under an earlier
+    /// catalogue, or had begun with other parameters.
+    left_out: BTreeMap<AppId, Vec<ReleaseName>>,
 }
 
 impl DaySealed {
@@ -306,16 +309,27 @@ impl DaySealed {
             key_created_at: key.map(|key| key.created_at),
             epsilon: BTreeMap::new(),
             without_noise: BTreeMap::new(),
+            left_out: BTreeMap::new(),
         };
+        let named = |names: &[String]| names.iter().cloned().map(ReleaseName).collect();
+        for (app, releases) in &journal.left_out {
+            sealed.left_out.insert(AppId(app.clone()), named(releases));
+        }
         for (app, releases) in &journal.apps {
             let spent: f64 = releases.iter().filter_map(|release| release.epsilon).sum();
-            // To what a person reads: sums of decimal fractions have long tails.
-            sealed.epsilon.insert(AppId(app.clone()), (spent * 1e6).round() / 1e6);
+            sealed.epsilon.insert(AppId(app.clone()), spent);
             let bare = releases.iter().filter(|release| release.epsilon.is_none());
             let names: Vec<ReleaseName> = bare.map(|release| ReleaseName(release.release.clone())).collect();
             if !names.is_empty() {
                 sealed.without_noise.insert(AppId(app.clone()), names);
             }
+        }
+        for hours in &journal.hours {
+            *sealed.epsilon.entry(AppId(hours.app.clone())).or_default() += hours.epsilon;
+        }
+        for spent in sealed.epsilon.values_mut() {
+            // To what a person reads: sums of decimal fractions have long tails.
+            *spent = (*spent * 1e6).round() / 1e6;
         }
         sealed
     }

@@ -13,11 +13,12 @@ use super::form::Form;
 use super::source::{Field, Problems, Table, nearest};
 use crate::seal::domain::Public;
 use crate::seal::release::{
-    Counts, DAILY_EPSILON, Dimension, LEAST_THRESHOLD, MOST_CELLS, MOST_DAILY_EPSILON, Measure, Release, Sums,
+    Counts, DAILY_EPSILON, Dimension, HOURS, LEAST_THRESHOLD, MOST_CELLS, MOST_DAILY_EPSILON, Measure, Release, Sums,
     defaults, spent,
 };
 
-const KEYS: [&str; 8] = ["name", "counts", "dimensions", "funnel", "bound", "epsilon", "threshold", "publish"];
+const KEYS: [&str; 10] =
+    ["name", "counts", "dimensions", "funnel", "window", "windows", "bound", "epsilon", "threshold", "publish"];
 const DIMENSIONS: [&str; 10] =
     ["platform", "version", "language", "class", "event", "hour", "first_use", "cell_3", "cell_4", "cell_5"];
 /// Most dimensions of a release.
@@ -91,7 +92,7 @@ impl Budget {
     fn change(&mut self, at: usize, mut table: Table<'_>, problems: &mut Problems) {
         let release = &mut self.releases[at];
         let name = release.name.clone();
-        for key in ["counts", "dimensions", "funnel"] {
+        for key in ["counts", "dimensions", "funnel", "window"] {
             if let Some(field) = table.take(key) {
                 field.wrong(
                     &format!("`{name}` is a default release, whose meaning is fixed: choose another name"),
@@ -106,9 +107,15 @@ impl Budget {
                 _ => bound.wrong(&format!("a device is in one cell of `{name}`: it has no bound"), problems),
             }
         }
+        if let Some(field) = table.take("windows") {
+            match release.windows {
+                Some(_) => release.windows = Some(windows(&field, problems)),
+                None => field.wrong(&format!("`{name}` is sealed with the day: it has no hours"), problems),
+            }
+        }
         let epsilon = table.take("epsilon");
         if let Some(epsilon) = &epsilon {
-            release.epsilon = self::epsilon(epsilon, Some(&release.measure), problems);
+            release.epsilon = self::epsilon(epsilon, release.windows, Some(&release.measure), problems);
             if release.epsilon.is_none() {
                 release.threshold = release.threshold.max(LEAST_THRESHOLD);
             }
@@ -116,7 +123,7 @@ impl Budget {
         if let Some(threshold) = table.take("threshold") {
             release.threshold = self::threshold(&threshold, problems);
         }
-        table.end(&["name", "bound", "epsilon", "threshold", "publish"], problems);
+        table.end(&["name", "windows", "bound", "epsilon", "threshold", "publish"], problems);
         if publish == Some(false) {
             self.releases.remove(at);
         }
@@ -223,7 +230,8 @@ fn declared(name: &str, mut table: Table<'_>, form: &Form, problems: &mut Proble
             field.wrong("a device is once in a funnel and in one cell: the bound is 1", problems);
         }
     }
-    let epsilon = table.take("epsilon").map(|field| epsilon(&field, measure.as_ref(), problems));
+    let windows = hours(name, &mut table, measure.as_ref(), form, problems);
+    let epsilon = table.take("epsilon").map(|field| epsilon(&field, windows, measure.as_ref(), problems));
     if epsilon.is_none() {
         problems.missing(line, format!("release `{name}` has no `epsilon`: what it may spend, or \"off\""));
     }
@@ -242,9 +250,65 @@ fn declared(name: &str, mut table: Table<'_>, form: &Form, problems: &mut Proble
         // A device would be in a sum several times; and without noise, few devices could be behind many events.
         *sums = Sums::None;
     }
-    let mut release = Release { name: Cow::Owned(name.to_owned()), measure, bound, epsilon, threshold: 0 };
+    let mut release = Release { name: Cow::Owned(name.to_owned()), measure, bound, epsilon, threshold: 0, windows };
     release.threshold = threshold.unwrap_or_else(|| usual_threshold(&release));
     Some(release)
+}
+
+/// In how many hours of a day one device counts, where the release is sealed every hour.
+fn hours(
+    name: &str,
+    table: &mut Table<'_>,
+    measure: Option<&Measure>,
+    form: &Form,
+    problems: &mut Problems,
+) -> Option<u32> {
+    let (window, number) = (table.take("window"), table.take("windows"));
+    let Some(window) = window else {
+        if let Some(number) = number {
+            number.wrong("of a release with window = \"hour\"", problems);
+        }
+        return None;
+    };
+    match window.text(problems) {
+        Some("day") if number.is_none() => return None,
+        Some("day") => window.wrong("a release of the whole day has no `windows`", problems),
+        Some("hour") => {}
+        _ => window.wrong("there are day, hour", problems),
+    }
+    match measure {
+        Some(Measure::Over { by, .. }) if by.contains(&Dimension::Hour) => {
+            window.wrong("each hour is sealed apart: leave the dimension `hour` out", problems);
+        }
+        Some(Measure::Over { by, .. }) => {
+            let values = in_no_region(form, |public| public.size(by)).saturating_mul(HOURS.into());
+            if values > MOST_CELLS {
+                window.wrong(&format!("{values} values a day: at most {MOST_CELLS}"), problems);
+            }
+        }
+        Some(_) => window.wrong("places have no hour, and a funnel is of a day: only dimensions of use", problems),
+        None => {}
+    }
+    let Some(number) = number else {
+        let what = "in how many hours of a day one device counts, its first ones";
+        problems.missing(window.line, format!("release `{name}` has no `windows`: {what}"));
+        return Some(1);
+    };
+    Some(windows(&number, problems))
+}
+
+fn windows(field: &Field<'_>, problems: &mut Problems) -> u32 {
+    let windows = field.whole(problems).unwrap_or(1);
+    if !(1..=i64::from(HOURS)).contains(&windows) {
+        field.wrong(&format!("from 1 to {HOURS} hours"), problems);
+    }
+    u32::try_from(windows).unwrap_or(1).clamp(1, HOURS.into())
+}
+
+/// Asks what is public where there is no region: places are counted elsewhere.
+fn in_no_region<T>(form: &Form, ask: impl FnOnce(Public<'_>) -> T) -> T {
+    let region = Region::within([0.0, 0.0, 0.0, 0.0], Vec::new());
+    ask(Public { declaration: &form.declaration, platforms: &form.platforms, region: &region })
 }
 
 fn counts(field: &Field<'_>, problems: &mut Problems) -> Counts {
@@ -328,9 +392,7 @@ fn dimensions_of(field: &Field<'_>, counts: Counts, form: &Form, problems: &mut 
     if !is_known {
         return None;
     }
-    let region = Region::within([0.0, 0.0, 0.0, 0.0], Vec::new());
-    let public = Public { declaration: &form.declaration, platforms: &form.platforms, region: &region };
-    let size = public.size(&by);
+    let size = in_no_region(form, |public| public.size(&by));
     if size > MOST_CELLS {
         field.wrong(&format!("{size} combinations of public values: at most {MOST_CELLS}"), problems);
     }
@@ -378,9 +440,17 @@ fn bound(field: &Field<'_>, problems: &mut Problems) -> u32 {
 }
 
 /// An epsilon, or none for `off`. Where it is wrong, the least there is, so that nothing else is wrong for its sake.
-fn epsilon(field: &Field<'_>, measure: Option<&Measure>, problems: &mut Problems) -> Option<f64> {
+fn epsilon(
+    field: &Field<'_>,
+    windows: Option<u32>,
+    measure: Option<&Measure>,
+    problems: &mut Problems,
+) -> Option<f64> {
     match field.as_text() {
         Some("off") => {
+            if windows.is_some() {
+                field.wrong("hours need noise: they can be subtracted from each other, and from the day", problems);
+            }
             let contains =
                 |measure: &Measure| matches!(measure, Measure::Places(_) | Measure::Funnel(_) | Measure::FirstUse);
             if measure.is_some_and(contains) {

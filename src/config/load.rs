@@ -180,6 +180,9 @@ fn check(config: &Config, problems: &mut Vec<Problem>) {
     if config.privacy.grace.duration() > super::Interval::hours(72).duration() {
         wrong("privacy.grace", "a key may live for at most 72h after its day");
     }
+    if config.seal.hour_wait.duration() > super::Interval::hours(6).duration() {
+        wrong("seal.hour_wait", "an hour may wait for at most 6h after its end");
+    }
     if let Err(error) = config.privacy.region.read(Vec::new()) {
         wrong("privacy.region", &error.to_string());
     }

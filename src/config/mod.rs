@@ -286,13 +286,15 @@ pub enum StoreKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Seal {
-    /// Seals days by itself when their grace has ended.
+    /// Seals days by itself when their grace has ended, and hours.
     pub scheduled: bool,
+    /// How long after its end an hour is sealed, where releases are sealed every hour.
+    pub hour_wait: Interval,
 }
 
 impl Default for Seal {
     fn default() -> Seal {
-        Seal { scheduled: true }
+        Seal { scheduled: true, hour_wait: Interval::seconds(600) }
     }
 }
 

@@ -51,6 +51,8 @@ pub enum Line {
     DayCounted { day: Date, took: Duration },
     DaySealed { day: Date, took: Duration },
     DayNotSealed { day: Date, fault: Fault },
+    HoursSealed { day: Date, hours: u64, took: Duration },
+    HoursNotSealed { fault: Fault },
     DueUnknown { fault: Fault },
     ReleasesDeleted { days: u64 },
     ReleasesNotDeleted { fault: Fault },
@@ -238,6 +240,16 @@ impl Line {
             Line::DayNotSealed { day, fault } => line(Error, Seal, "day_not_sealed", "a day could not be sealed")
                 .with("day", Value::Day(*day))
                 .caused_by(*fault),
+            Line::HoursSealed { day, hours, took } => {
+                line(Info, Seal, "hours_sealed", "hours of an open day were sealed")
+                    .with("day", Value::Day(*day))
+                    .with("hours", Value::Number(*hours))
+                    .with("seconds", Value::Took(*took))
+            }
+            Line::HoursNotSealed { fault } => {
+                line(Error, Seal, "hours_not_sealed", "the hours of an open day could not be sealed")
+                    .caused_by(*fault)
+            }
             Line::DueUnknown { fault } => {
                 line(Error, Seal, "due_unknown", "cannot see which days are due").caused_by(*fault)
             }
@@ -380,6 +392,8 @@ mod tests {
             Line::DayCounted { day, took },
             Line::DaySealed { day, took },
             Line::DayNotSealed { day, fault },
+            Line::HoursSealed { day, hours: 1, took },
+            Line::HoursNotSealed { fault },
             Line::DueUnknown { fault },
             Line::ReleasesDeleted { days: 1 },
             Line::ReleasesNotDeleted { fault },

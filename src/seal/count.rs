@@ -30,6 +30,8 @@ pub(super) struct Count<'a> {
     pub(super) app: u32,
     pub(super) public: Public<'a>,
     pub(super) salt: (u64, u64),
+    /// The hour that is counted, of releases that are sealed every hour.
+    pub(super) hour: u8,
     /// The bits that noise is made of.
     pub(super) source: RefCell<&'a mut dyn Source>,
 }
@@ -114,6 +116,9 @@ impl Count<'_> {
             .bind("bound", release.bound)
             .bind("event", event)
             .bind("devices", u8::from(counts == Counts::Devices))
+            .bind("windows", release.windows.unwrap_or(0))
+            .bind("hour", self.hour)
+            .bind("late", Flags::LATE)
             .bind("with_first", u8::from(first.is_some()));
         let none = Axis::none();
         for (slot, names) in SLOTS.into_iter().enumerate() {

@@ -69,6 +69,7 @@ mod tests {
             bound: 1,
             epsilon: None,
             threshold: 10,
+            windows: None,
         };
         let share = |breakdown: &str, dims: Vec<String>, n: i64| Share {
             breakdown: breakdown.into(),

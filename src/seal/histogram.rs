@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::exact;
 use super::laplace::{Source, System};
 use super::noise::{Noise, NoiseError, margin};
-use super::release::Release;
+use super::release::{Release, by_hour};
 
 /// What `seals` calls the noise.
 pub const MECHANISM: &str = "discrete_laplace";
@@ -33,8 +33,14 @@ pub struct Sealed {
     pub release: String,
     /// Its dimensions.
     pub dims: Vec<String>,
-    /// Bound per device.
+    /// Bound per device; in one hour, where it is sealed every hour.
     pub bound: u32,
+    /// In how many hours of a day one device counts; none where the day is sealed as a whole.
+    #[serde(default)]
+    pub windows: Option<u32>,
+    /// The local hour that was sealed; none where it was the day.
+    #[serde(default)]
+    pub hour: Option<u8>,
     /// Budget spent; none where there is no noise.
     pub epsilon: Option<f64>,
     /// Scale of the noise; zero where there is none.
@@ -49,6 +55,22 @@ pub struct Sealed {
     pub suppressed: Vec<(String, u64)>,
     /// Those that were.
     pub published: Vec<Published>,
+}
+
+impl Sealed {
+    /// As that of an hour, which is told before the other dimensions.
+    #[must_use]
+    pub(super) fn of_hour(mut self, hour: u8) -> Sealed {
+        self.hour = Some(hour);
+        for value in &mut self.published {
+            value.breakdown = by_hour(&value.breakdown);
+            value.dims.insert(0, format!("{hour:02}"));
+        }
+        for (breakdown, _) in &mut self.suppressed {
+            *breakdown = by_hour(breakdown);
+        }
+        self
+    }
 }
 
 /// What was counted in a cell.
@@ -108,7 +130,7 @@ impl<K> Histogram<'_, K> {
         shares: impl Fn(&K) -> Vec<(String, Vec<String>)>,
     ) -> Result<Sealed, NoiseError> {
         let (keys, mut counts): (Vec<K>, Vec<Counted>) = self.cells.into_iter().unzip();
-        let noise = self.release.epsilon.map(|epsilon| Noise::new(self.release.bound, epsilon));
+        let noise = self.release.noise();
         if let Some(noise) = noise {
             let noisy = noise.blur_from(source, counts.iter().map(|counted| counted.value).collect())?;
             // From here on no exact count is left.
@@ -169,6 +191,8 @@ fn sealed(release: &Release, domain: u64, mut published: Vec<Published>, left_ou
         release: release.name.to_string(),
         dims: release.dims(),
         bound: release.bound,
+        windows: release.windows,
+        hour: None,
         epsilon: release.epsilon,
         scale: release.scale().unwrap_or(0.0),
         threshold: (release.threshold != i64::MIN).then_some(release.threshold),

@@ -1,7 +1,7 @@
 //! Sealing: an open day becomes releases; its rows and its key are destroyed.
 //!
 //! The steps, each of which can be interrupted and is done again or found done:
-//! 1. the day takes no more events, and what was appended for it is loaded;
+//! 1. the day takes no more events, what was appended for it is loaded, and its hours that are not sealed yet are;
 //! 2. contributions are bounded and counted, noise is drawn, thresholds are applied;
 //! 3. the noisy result is synced to the journal;
 //! 4. it is published: releases first, then the line in `seals` that makes them readable;
@@ -12,16 +12,19 @@
 //! Guarantees: a day is published once; what was readable never changes; noise is drawn anew only where nothing was
 //! readable. Afterwards no row, token, key or exact count of the day is on disk.
 
+pub mod allotment;
 mod count;
 pub mod domain;
 pub mod exact;
 pub mod histogram;
+mod hours;
 pub mod journal;
 pub mod laplace;
 pub mod noise;
 mod open_day;
 mod places;
 pub mod release;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,18 +36,18 @@ use tuman_privacy::place::Region;
 use tuman_privacy::time::Day;
 
 use crate::audit::{Audit, AuditError, DaySealed, Event};
-use crate::catalogue::Catalogue;
 use crate::clock::{Clock, Zone, date_of, day_of, timestamp};
 use crate::ingest::Ingest;
 use crate::keys::{KeyError, Keyring, chronicle};
 use crate::loader::{LoadError, Loader};
 use crate::log::Line;
 use crate::metrics::Metric;
-use crate::rowbinary::RowBinary;
 use crate::store::{Statement, Store, StoreError, Table};
+use allotment::{Allotment, Pinned};
 use histogram::Sealed;
 use journal::{Journal, Journals};
 use laplace::System;
+use release::HOURS;
 
 pub use open_day::OpenDay;
 
@@ -140,6 +143,8 @@ pub struct Sealer {
     pub clock: Arc<dyn Clock>,
     /// Interrupted seals.
     pub journals: Journals,
+    /// How long after its end an hour is sealed, where releases are sealed every hour.
+    pub hour_wait_ms: i64,
     /// The record of what was destroyed.
     pub audit: Arc<Audit>,
     /// One seal at a time.
@@ -153,6 +158,7 @@ impl Sealer {
     /// Where the day is not over, is sealed already, or a step failed; the next try goes on from there.
     pub async fn seal(self: &Arc<Self>, day: Day) -> Result<Summary, SealError> {
         let _turn = self.turn.lock().await;
+        let _claim = self.claim().await?;
         let began = Instant::now();
         let now_ms = self.clock.now_ms();
         if self.zone.end_of(day) > now_ms {
@@ -185,10 +191,7 @@ impl Sealer {
     pub async fn due(self: &Arc<Self>) -> Result<Vec<Day>, SealError> {
         let mut due: BTreeSet<Day> = self.journals.days()?.into_iter().collect();
         let now_ms = self.clock.now_ms();
-        let sealer = self.clone();
-        // Also days whose key is lost, after the machine was restarted: their rows must go.
-        let with_rows = on_a_thread(move || Ok(days_with_rows(&*sealer.store)?)).await?;
-        for day in self.keyring.days().into_iter().chain(with_rows) {
+        for day in self.days_with_anything().await? {
             if now_ms >= self.keyring.grace_ends(day) {
                 due.insert(day);
             }
@@ -196,8 +199,24 @@ impl Sealer {
         Ok(due.into_iter().collect())
     }
 
+    /// Days that have a key, or rows: those whose key is lost, after the machine was restarted, too. Their rows must go.
+    async fn days_with_anything(self: &Arc<Self>) -> Result<BTreeSet<Day>, SealError> {
+        let sealer = self.clone();
+        let mut days = on_a_thread(move || Ok(days_with_rows(&*sealer.store)?)).await?;
+        days.extend(self.keyring.days());
+        Ok(days.into_iter().collect())
+    }
+
+    /// Keeps other sealers out, also such as share nothing with this one but the folder.
+    async fn claim(self: &Arc<Self>) -> Result<std::fs::File, SealError> {
+        let sealer = self.clone();
+        on_a_thread(move || Ok(sealer.journals.claim()?)).await
+    }
+
     /// Seals what is due, for as long as the process runs.
     pub async fn run(self: Arc<Self>) {
+        // Phones send again what they kept while the collector was away: hours wait for that too.
+        let hours_from = self.clock.now_ms().saturating_add(self.hour_wait_ms);
         loop {
             self.keep_keys().await;
             match self.due().await {
@@ -210,16 +229,25 @@ impl Sealer {
                 }
                 Err(error) => Line::DueUnknown { fault: (&error).into() }.write(),
             }
+            if self.clock.now_ms() >= hours_from
+                && let Err(error) = self.seal_hours().await
+            {
+                Line::HoursNotSealed { fault: (&error).into() }.write();
+            }
             tokio::time::sleep(std::time::Duration::from_secs(30)).await;
         }
     }
 
-    /// The shared state goes with the time, and the audit log catches up with the record of keys.
-    async fn keep_keys(self: &Arc<Self>) {
+    /// What every round begins with: the shared state goes with the time, today has its key, and the audit log catches up
+    /// with the record of keys.
+    pub async fn keep_keys(self: &Arc<Self>) {
         let sealer = self.clone();
         let kept = on_a_thread(move || {
             let now_ms = sealer.clock.now_ms();
             sealer.keyring.keep_pace(now_ms)?;
+            // Every day has a key, so that whether it is sealed does not depend on whether anyone sent anything. Where
+            // none can be made, reports are not taken either, and that is told.
+            let _ = sealer.keyring.open_days(now_ms);
             Ok(chronicle::enter(&sealer.keyring, &sealer.audit, &*sealer.store, now_ms)?)
         });
         if let Err(error) = kept.await {
@@ -234,8 +262,8 @@ impl Sealer {
         }
         let sealer = self.clone();
         on_a_thread(move || {
-            let statement =
-                Statement::new("SELECT count() AS n FROM seals WHERE day = {day:Date}").bind("day", date_of(day));
+            let text = "SELECT count() AS n FROM seals WHERE day = {day:Date} AND window = {whole:UInt8}";
+            let statement = Statement::new(text).bind("day", date_of(day)).bind("whole", HOURS);
             let rows: Vec<Row> = sealer.store.rows(&statement)?;
             Ok(rows.first().is_some_and(|row| row.n > 0))
         })
@@ -257,6 +285,10 @@ impl Sealer {
         }
         self.drain(day).await?;
         Line::DayDrained { day: date_of(day) }.write();
+        if !self.days_with_anything().await?.contains(&day) {
+            return Err(SealError::NothingThere(date_of(day)));
+        }
+        self.seal_hours_of(day, HOURS).await?;
         self.count(day).await
     }
 
@@ -285,33 +317,30 @@ impl Sealer {
     async fn count(self: &Arc<Self>, day: Day) -> Result<Journal, SealError> {
         let sealer = self.clone();
         on_a_thread(move || {
-            if !sealer.keyring.days().contains(&day) && !days_with_rows(&*sealer.store)?.contains(&day) {
-                return Err(SealError::NothingThere(date_of(day)));
-            }
-            let mut salt = [0_u8; 16];
-            rand::rngs::SysRng.try_fill_bytes(&mut salt).map_err(|_| SealError::Randomness)?;
-            let salt = u128::from_le_bytes(salt);
-            let salt = ((salt >> 64) as u64, salt as u64);
-            let mut apps = Vec::new();
+            let (salt, hours) = (salt()?, Pinned::of(&*sealer.store, day)?);
+            let mut journal = Journal::of(date_of(day), timestamp(sealer.clock.now_ms()), Vec::new());
             for catalogue in sealer.ingest.catalogues().all() {
-                apps.push((catalogue.declaration.app.clone(), sealer.releases(&catalogue, day, salt)?));
+                let app = catalogue.declaration.app.clone();
+                let allotment = Allotment::of(&catalogue, &hours);
+                let open =
+                    OpenDay { store: &*sealer.store, catalogue: &catalogue, region: &sealer.region, day, salt };
+                journal.apps.push((app.clone(), open.seal_of(&allotment.daily, &mut System::new())?));
+                if !allotment.left_out.is_empty() {
+                    journal.left_out.push((app, allotment.left_out));
+                }
             }
-            let journal = Journal { day: date_of(day), sealed_at: timestamp(sealer.clock.now_ms()), apps };
+            journal.hours = hours;
             sealer.journals.write(day, &journal)?;
             Ok(journal)
         })
         .await
     }
 
-    fn releases(&self, catalogue: &Catalogue, day: Day, salt: (u64, u64)) -> Result<Vec<Sealed>, SealError> {
-        OpenDay { store: &*self.store, catalogue, region: &self.region, day, salt }.seal(&mut System::new())
-    }
-
     /// Steps 4 to 7.
     fn publish(&self, day: Day, journal: &Journal) -> Result<(), SealError> {
         let name = |what: &str| format!("seal-{}-{what}", journal.day);
-        self.store.insert(Table::Releases, &name("releases"), release_rows(day, journal).bytes())?;
-        self.store.insert(Table::Seals, &name("seals"), seal_rows(day, journal).bytes())?;
+        self.store.insert(Table::Releases, &name("releases"), rows::releases(day, journal).bytes())?;
+        self.store.insert(Table::Seals, &name("seals"), rows::seals(day, journal).bytes())?;
         self.store.drop_day(day.0)?;
         // They may hold rows of the day, and could not be counted any more.
         self.loader.discard_aside()?;
@@ -347,32 +376,12 @@ async fn on_a_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| SealError::Interrupted)?
 }
 
-fn release_rows(day: Day, journal: &Journal) -> RowBinary {
-    let mut rows = RowBinary::default();
-    for (app, releases) in &journal.apps {
-        for sealed in releases {
-            for value in &sealed.published {
-                rows.date(day).string(app).string(&sealed.release).string(&value.breakdown);
-                rows.strings(&value.dims).i64(value.value).f64(value.margin);
-            }
-        }
-    }
-    rows
-}
-
-fn seal_rows(day: Day, journal: &Journal) -> RowBinary {
-    let mut rows = RowBinary::default();
-    let sealed_at = u32::try_from(journal.sealed_at.as_second()).unwrap_or(0);
-    for (app, releases) in &journal.apps {
-        for sealed in releases {
-            let suppressed = serde_json::to_string(&sealed.suppressed).unwrap_or_default();
-            rows.date(day).string(app).string(&sealed.release).strings(&sealed.dims).u32(sealed.bound);
-            rows.f64(sealed.epsilon.unwrap_or(0.0)).f64(sealed.scale).i64(sealed.threshold.unwrap_or(i64::MIN));
-            rows.string(&sealed.mechanism).u64(sealed.domain).u64(sealed.published.len() as u64);
-            rows.string(&suppressed).u32(sealed_at);
-        }
-    }
-    rows
+/// By which the contributions of a device are chosen.
+fn salt() -> Result<(u64, u64), SealError> {
+    let mut salt = [0_u8; 16];
+    rand::rngs::SysRng.try_fill_bytes(&mut salt).map_err(|_| SealError::Randomness)?;
+    let salt = u128::from_le_bytes(salt);
+    Ok(((salt >> 64) as u64, salt as u64))
 }
 
 fn summary(journal: &Journal, seconds: f64) -> Summary {

@@ -9,7 +9,7 @@ use super::SealError;
 use super::count::Count;
 use super::histogram::Sealed;
 use super::laplace::Source;
-use super::release::{MOST_DAILY_EPSILON, spent};
+use super::release::{MOST_DAILY_EPSILON, Release, spent};
 use crate::catalogue::Catalogue;
 use crate::store::Store;
 
@@ -28,11 +28,40 @@ pub struct OpenDay<'a> {
 }
 
 impl OpenDay<'_> {
-    /// Bounds, counts and blurs. Nothing is published by this, and nothing of the exact counts is left.
+    /// Bounds, counts and blurs the releases of the day as a whole. Nothing is published by this, and nothing of the exact
+    /// counts is left.
     ///
     /// # Errors
     /// Where the releases would spend more than a day has, the store cannot be read, or there is no noise.
     pub fn seal(&self, source: &mut dyn Source) -> Result<Vec<Sealed>, SealError> {
+        let releases: Vec<Release> =
+            self.catalogue.releases.iter().filter(|it| it.windows.is_none()).cloned().collect();
+        self.seal_of(&releases, source)
+    }
+
+    /// The same with some of the catalogue's releases.
+    ///
+    /// # Errors
+    /// As of [`OpenDay::seal`].
+    pub fn seal_of(&self, releases: &[Release], source: &mut dyn Source) -> Result<Vec<Sealed>, SealError> {
+        self.count(0, source)?.releases(releases)
+    }
+
+    /// The same for an hour, with some of the releases that are sealed every hour.
+    ///
+    /// # Errors
+    /// As of [`OpenDay::seal`].
+    pub fn seal_hour(
+        &self,
+        hour: u8,
+        releases: &[Release],
+        source: &mut dyn Source,
+    ) -> Result<Vec<Sealed>, SealError> {
+        let sealed = self.count(hour, source)?.releases(releases)?;
+        Ok(sealed.into_iter().map(|sealed| sealed.of_hour(hour)).collect())
+    }
+
+    fn count<'s>(&'s self, hour: u8, source: &'s mut dyn Source) -> Result<Count<'s>, SealError> {
         let OpenDay { store, catalogue, region, day, salt } = *self;
         let app = &catalogue.declaration.app;
         let (spent, daily) = (spent(&catalogue.releases), catalogue.daily_epsilon.min(MOST_DAILY_EPSILON));
@@ -41,6 +70,6 @@ impl OpenDay<'_> {
             return Err(SealError::OverBudget { app: app.clone(), spent, daily });
         }
         let (public, app, source) = (catalogue.public(region), catalogue.allow_list.app_code(), RefCell::new(source));
-        Count { store, day, app, public, salt, source }.releases(&catalogue.releases)
+        Ok(Count { store, day, app, public, salt, hour, source })
     }
 }

@@ -1,6 +1,6 @@
 //! A release: what is counted, how it is bounded, how much budget it takes, and when it is published.
 //!
-//! Ten are there by default; a catalogue changes them, leaves some out, and declares others ([`crate::catalogue`]).
+//! Twelve are there by default; a catalogue changes them, leaves some out, and declares others ([`crate::catalogue`]).
 
 use std::borrow::Cow;
 
@@ -9,6 +9,8 @@ use super::noise::{Noise, margin};
 
 /// Most cells of a release's public domain, places apart: each gets a draw of noise.
 pub const MOST_CELLS: usize = 20_000;
+/// Hours of a day: the windows of a release that is sealed every hour.
+pub const HOURS: u8 = 24;
 /// The daily epsilon of a catalogue that names none.
 pub const DAILY_EPSILON: f64 = 2.0;
 /// Most that a catalogue may set as its daily epsilon.
@@ -23,12 +25,15 @@ pub struct Release {
     pub name: Cow<'static, str>,
     /// What is counted.
     pub measure: Measure,
-    /// How much one device adds to all its values together, at most.
+    /// How much one device adds to all its values together, at most; to those of one hour, where it is sealed every hour.
     pub bound: u32,
     /// Its privacy budget; none where values are published without noise.
     pub epsilon: Option<f64>,
     /// Values below this are not published. `i64::MIN` publishes all.
     pub threshold: i64,
+    /// Of a release that is sealed every hour: in how many hours of a day one device counts, its first ones. None where
+    /// the day is sealed as a whole.
+    pub windows: Option<u32>,
 }
 
 /// What a release counts.
@@ -129,12 +134,22 @@ pub struct Breakdown {
     pub draws: u32,
 }
 
+impl Breakdown {
+    /// The same in each hour of a day.
+    fn hourly(self) -> Breakdown {
+        Breakdown { name: by_hour(&self.name), values: self.values.saturating_mul(HOURS.into()), draws: self.draws }
+    }
+}
+
 impl Release {
-    /// The names of its dimensions.
+    /// The names of its dimensions. The hour is the first one of a release that is sealed every hour.
     #[must_use]
     pub fn dims(&self) -> Vec<String> {
+        let hour = self.windows.map(|_| Dimension::Hour);
         match &self.measure {
-            Measure::Over { by, .. } => by.iter().map(|dimension| dimension.name().into_owned()).collect(),
+            Measure::Over { by, .. } => {
+                hour.iter().chain(by.iter()).map(|dimension| dimension.name().into_owned()).collect()
+            }
             Measure::Places(_) => vec!["cell".into()],
             Measure::Region => vec![],
             Measure::FirstUse => vec!["first".into()],
@@ -144,10 +159,18 @@ impl Release {
         }
     }
 
+    /// Its noise; none where there is none. The epsilon of a release that is sealed every hour covers all hours of a day
+    /// in which one device counts.
+    #[must_use]
+    pub fn noise(&self) -> Option<Noise> {
+        let most = self.bound.saturating_mul(self.windows.unwrap_or(1));
+        self.epsilon.map(|epsilon| Noise::new(most, epsilon))
+    }
+
     /// The scale of its noise; none where there is no noise.
     #[must_use]
     pub fn scale(&self) -> Option<f64> {
-        self.epsilon.map(|epsilon| Noise::new(self.bound, epsilon).scale())
+        self.noise().map(Noise::scale)
     }
 
     /// What its values are told apart by, the finest last. For places, of the whole region: finer cells than three
@@ -156,7 +179,12 @@ impl Release {
     pub fn breakdowns(&self, public: &Public<'_>) -> Vec<Breakdown> {
         let one = |values: usize, draws: u32| Breakdown { name: self.dims().join(","), values, draws };
         match &self.measure {
-            Measure::Over { by, sums, .. } => public.breakdowns(by, *sums, self.epsilon.is_some()),
+            Measure::Over { by, sums, .. } => {
+                let breakdowns = public.breakdowns(by, *sums, self.epsilon.is_some()).into_iter();
+                breakdowns
+                    .map(|breakdown| if self.windows.is_some() { breakdown.hourly() } else { breakdown })
+                    .collect()
+            }
             Measure::Places(characters) => vec![one(public.places(*characters), 1)],
             Measure::Region => vec![one(1, 1)],
             Measure::FirstUse => vec![one(4, 5)],
@@ -171,6 +199,13 @@ impl Release {
     pub fn margin(&self, draws: u32) -> f64 {
         self.scale().map_or(super::exact::MARGIN, |scale| margin(&[(draws, scale)]))
     }
+}
+
+/// What a breakdown is called with the hour before its dimensions.
+#[must_use]
+pub fn by_hour(breakdown: &str) -> String {
+    let hour = Dimension::Hour.name();
+    if breakdown.is_empty() { hour.into_owned() } else { format!("{hour},{breakdown}") }
 }
 
 /// What releases spend together for one device, app and day.
@@ -189,7 +224,13 @@ pub mod defaults {
     const BY_EVENT: &[Dimension] = &[Dimension::Event];
 
     const fn release(name: &'static str, measure: Measure, bound: u32, epsilon: f64, threshold: i64) -> Release {
-        Release { name: Cow::Borrowed(name), measure, bound, epsilon: Some(epsilon), threshold }
+        Release { name: Cow::Borrowed(name), measure, bound, epsilon: Some(epsilon), threshold, windows: None }
+    }
+
+    /// The same every hour, with this many hours of a day in which one device counts.
+    const fn hourly(windows: u32, mut release: Release) -> Release {
+        release.windows = Some(windows);
+        release
     }
 
     const fn over(counts: Counts, by: &'static [Dimension], sums: Sums) -> Measure {
@@ -206,22 +247,28 @@ pub mod defaults {
     /// Devices on their first day of the week, by weeks since their install.
     pub const RETENTION: Release = release("retention", Measure::Retention, 1, 0.05, 20);
     /// Devices by their most frequent cell.
-    pub const PLACES_5: Release = release("places_5", Measure::Places(5), 1, 0.5, 50);
+    pub const PLACES_5: Release = release("places_5", Measure::Places(5), 1, 0.4, 50);
     /// The same at four characters.
     pub const PLACES_4: Release = release("places_4", Measure::Places(4), 1, 0.25, 50);
     /// The same at three characters.
     pub const PLACES_3: Release = release("places_3", Measure::Places(3), 1, 0.15, 50);
     /// Devices in the region.
-    pub const REGION: Release = release("region", Measure::Region, 1, 0.1, i64::MIN);
+    pub const REGION: Release = release("region", Measure::Region, 1, 0.05, i64::MIN);
     /// Devices by event name.
     pub const EVENT_DEVICES: Release =
-        release("event_devices", over(Counts::Devices, BY_EVENT, Sums::None), 8, 0.3, 200);
+        release("event_devices", over(Counts::Devices, BY_EVENT, Sums::None), 8, 0.25, 250);
     /// Events by name.
     pub const EVENT_TOTALS: Release =
         release("event_totals", over(Counts::Events, BY_EVENT, Sums::None), 24, 0.2, 1000);
+    /// Active devices of each hour. Of a device, the first four hours of its day.
+    pub const ACTIVE_BY_HOUR: Release =
+        hourly(4, release("active_by_hour", over(Counts::Devices, &[], Sums::All), 1, 0.1, 320));
+    /// Events of each hour by name. Of a device, the first four hours of its day.
+    pub const EVENTS_BY_HOUR: Release =
+        hourly(4, release("events_by_hour", over(Counts::Events, BY_EVENT, Sums::None), 6, 0.1, 2000));
 
     /// All of them.
-    pub const ALL: [Release; 10] = [
+    pub const ALL: [Release; 12] = [
         ACTIVE_DEVICES,
         FIRST_USE,
         COHORTS,
@@ -232,6 +279,8 @@ pub mod defaults {
         REGION,
         EVENT_DEVICES,
         EVENT_TOTALS,
+        ACTIVE_BY_HOUR,
+        EVENTS_BY_HOUR,
     ];
 }
 

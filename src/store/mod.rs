@@ -197,12 +197,12 @@ impl Table {
             Table::Ledger => "day Date, app String, outcome String, n Int64",
             Table::Releases => {
                 "day Date, app String, release String, breakdown String, dims Array(String), value Int64, \
-                 margin Float64"
+                 margin Float64, window UInt8"
             }
             Table::Seals => {
                 "day Date, app String, release String, dims Array(String), bound UInt32, epsilon Float64, \
                  scale Float64, threshold Int64, mechanism String, domain UInt64, published UInt64, \
-                 suppressed String, sealed_at DateTime('UTC')"
+                 suppressed String, sealed_at DateTime('UTC'), window UInt8, windows UInt8"
             }
             Table::Audit => {
                 "seq UInt64, at DateTime64(3, 'UTC'), kind String, detail String, previous String, hash String"

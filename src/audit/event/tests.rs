@@ -19,7 +19,7 @@ fn one_of_each() -> Vec<Event> {
         let recipients = vec!["03".into()];
         Event::KeysActed(KeysActed::of(&Act { act, name, group, day, at: created_at, recipients }))
     };
-    let journal = Journal { day, sealed_at: created_at, apps: vec![("kz.example.app".into(), vec![])] };
+    let journal = Journal::of(day, created_at, vec![("kz.example.app".into(), vec![])]);
     let scope = Scope { app: "kz.example.app".into(), period: Period { from: day, to: day } };
     let mut events = vec![
         Event::Started(Started::with(&Config::default(), &catalogues)),

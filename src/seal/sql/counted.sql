@@ -3,6 +3,10 @@
 -- `a` to `d` are indexes into the public values that are bound: from one on, zero for a value that is none of them. A
 -- device adds at most `bound` in all: its cells are filled in an order chosen by the seal's salt; where devices are
 -- counted, a cell takes one.
+--
+-- With `windows`, one hour alone is counted, and of it the devices that were seen in fewer than so many hours before it.
+-- A row that comes late can only add to those hours: so a device is in at most so many hours, whenever each is counted. Late
+-- events have hours of another day, and are in no hour of this one.
 SELECT
     part.2 AS a, part.3 AS b, part.4 AS c, part.5 AS d, first,
     toInt64(sum(kept)) AS n, toInt64(count()) AS devices
@@ -18,12 +22,14 @@ FROM (
             token, a, b, c, d,
             ({event:UInt32} = 0 OR event = {event:UInt32})
                 AND (a > 0 OR {other_a:UInt8} = 1) AND (b > 0 OR {other_b:UInt8} = 1)
-                AND (c > 0 OR {other_c:UInt8} = 1) AND (d > 0 OR {other_d:UInt8} = 1) AS is_counted,
+                AND (c > 0 OR {other_c:UInt8} = 1) AND (d > 0 OR {other_d:UInt8} = 1)
+                AND ({windows:UInt32} = 0 OR hour = {hour:UInt8} AND NOT is_late) AS is_counted,
+            groupBitOr(if(hour < {hour:UInt8} AND NOT is_late, bitShiftLeft(toUInt32(1), hour), toUInt32(0))) AS hours,
             if({devices:UInt8} = 1, toInt64(1), toInt64(count())) AS weight,
             groupBitOr(flags) AS flags
         FROM (
             SELECT
-                token, event, flags,
+                token, event, flags, hour, bitAnd(flags, {late:UInt16}) != 0 AS is_late,
                 [toUInt32(platform), version, toUInt32(language), toUInt32(class), event, toUInt32(hour), 0] AS columns,
                 toUInt32(if({property_a:UInt8} = 1,
                     arrayMax(arrayMap(code -> indexOf({codes_a:Array(UInt32)}, code), props)),
@@ -43,6 +49,7 @@ FROM (
         GROUP BY token, a, b, c, d, is_counted
     )
     GROUP BY token
+    HAVING {windows:UInt32} = 0 OR bitCount(groupBitOr(hours)) < {windows:UInt32}
 )
 ARRAY JOIN
     chosen AS part,

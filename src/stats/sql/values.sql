@@ -1,10 +1,11 @@
--- Only days whose seal is complete: a release is readable when its line in `seals` is, and until its day is deleted.
+-- Only days and hours whose seal is complete: a release is readable when its line in `seals` is, and until its day is
+-- deleted.
 SELECT day, dims, value, margin
 FROM releases
 WHERE app = {app:String} AND release = {release:String} AND breakdown = {breakdown:String}
     AND day BETWEEN {from:Date} AND {to:Date}
-    AND day IN (
-        SELECT day FROM seals
+    AND (day, window) IN (
+        SELECT day, window FROM seals
         WHERE app = {app:String} AND release = {release:String} AND day BETWEEN {from:Date} AND {to:Date}
             AND day NOT IN (SELECT day FROM deletions)
     )
