@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tuman::app::App;
 use tuman::catalogue::{Catalogue, Catalogues};
+use tuman::clock::Clock;
 use tuman::seal::journal::Journals;
 use tuman::seal::{SealError, Sealer};
 use tuman::spool::RealFilesystem;
@@ -33,15 +34,15 @@ fn sealing_of(hour: i64) -> i64 {
     MIDNIGHT_MS + (hour + 1) * HOUR_MS + 10 * MINUTE_MS
 }
 
-/// A phone's event in an hour of the day, sent at once.
-fn in_hour(phone: u64, hour: i64) -> Report {
-    let ms = MIDNIGHT_MS + hour * HOUR_MS + 30 * MINUTE_MS;
-    report().of_phone(phone).sent(ms + HOUR_MS).with("/sent_at", json!(at(ms)))
+/// A phone's event in an hour of the day, sent now.
+fn in_hour(app: &TestApp, phone: u64, hour: i64) -> Report {
+    let event = at(MIDNIGHT_MS + hour * HOUR_MS + 30 * MINUTE_MS);
+    report().of_phone(phone).with("/events/0/at", json!(event)).with("/sent_at", json!(at(app.clock.now_ms())))
 }
 
 async fn collect(app: &TestApp, phones: std::ops::Range<u64>, hour: i64) {
     for phone in phones {
-        assert_eq!(app.collect(in_hour(phone, hour)).await.json()["accepted"], 1);
+        assert_eq!(app.collect(in_hour(app, phone, hour)).await.json()["accepted"], 1);
     }
 }
 
@@ -113,7 +114,7 @@ async fn what_comes_late_only_pushes_a_device_out() {
             // Of this hour, or of one that was sealed before.
             let of = if roll(3) == 0 { roll(hour as u64 + 1) as i64 } else { hour };
             if roll(2) == 0 {
-                app.collect(in_hour(phone as u64, of)).await;
+                app.collect(in_hour(&app, phone as u64, of)).await;
                 there[phone][of as usize] = true;
             }
         }
@@ -144,10 +145,10 @@ async fn late_events_have_hours_of_another_day_and_are_in_none_of_this_one() {
     let app = start(NOW).await;
     // Two days late: they count on their day of arrival, under an hour that is not over there.
     for phone in 0..60 {
-        let late = in_hour(phone, 12 - 48).with("/sent_at", json!(at(NOW_MS)));
+        let late = in_hour(&app, phone, 12 - 48);
         assert_eq!(app.collect(late).await.json()["accepted"], 1);
     }
-    app.clock.set(sealing_of(12) - HOUR_MS);
+    app.clock.set(sealing_of(12) - HOUR_MS / 2);
     collect(&app, 0..40, 12).await;
     app.clock.set(sealing_of(12));
     app.app.sealer.seal_hours().await.unwrap();
@@ -175,12 +176,12 @@ async fn events_are_bounded_in_each_hour_and_told_apart() {
     )
     .await;
     for phone in 0..50 {
-        app.collect(in_hour(phone, 8).times(2)).await;
-        app.collect(in_hour(phone, 9).times(2)).await;
+        app.collect(in_hour(&app, phone, 8).times(2)).await;
+        app.collect(in_hour(&app, phone, 9).times(2)).await;
     }
-    app.collect(in_hour(50, 9).times(500)).await;
+    app.collect(in_hour(&app, 50, 9).times(500)).await;
     for phone in 51..71 {
-        app.collect(in_hour(phone, 9).times(2).with("/device/platform", json!("ios"))).await;
+        app.collect(in_hour(&app, phone, 9).times(2).with("/device/platform", json!("ios"))).await;
     }
     app.clock.set(sealing_of(9));
     app.app.sealer.seal_hours().await.unwrap();
@@ -219,7 +220,8 @@ async fn hours_that_were_missed_are_caught_up_the_last_ones_before_the_day() {
 
 #[actix_web::test]
 async fn a_catalogue_that_is_changed_at_noon_spends_no_more() {
-    let app = start(&format!("{NOW}\n").replace("epsilon = 4.0", "epsilon = 1.5")).await;
+    let half = NOW.replace("epsilon = 4.0", "epsilon = 1.5");
+    let app = start(&half).await;
     let day = app.app.zone.day(NOW_MS);
     app.clock.set(sealing_of(9));
     collect(&app, 0..60, 9).await;
@@ -256,17 +258,16 @@ async fn a_catalogue_that_is_changed_at_noon_spends_no_more() {
     reload(&app, &more);
     app.clock.set(sealing_of(10));
     app.app.sealer.seal_hours().await.unwrap();
-    // 1.5 are spent, 1.0 is the day's: 0.5 and 1.0 are left, and the changed one does not go on.
+    // 1.5 are spent, 1.0 is the day's: there is room for 0.5 and 1.0, and the changed one does not go on.
     let hours = |release: &str| {
         app.number(&format!("SELECT toInt64(count()) AS n FROM seals WHERE release = '{release}' AND window < 24"))
     };
     assert_eq!((hours("now"), hours("small"), hours("large")), (10, 11, 11));
-    // What was begun goes on; of the day there is no room for two.
+    // What was begun goes on. 3.0 are spent: of the day there is room for one, though the catalogue alone has it for both.
     let greedy = with(&format!(
-        "{NOW}\n[[release]]\nname = \"whole\"\ndimensions = [\"platform\"]\nepsilon = 1.0\n\
+        "{half}\n[[release]]\nname = \"whole\"\ndimensions = [\"platform\"]\nepsilon = 1.0\n\
          [[release]]\nname = \"other\"\ndimensions = [\"version\"]\nepsilon = 0.6\n"
-    ))
-    .replace("epsilon = 4.0", "epsilon = 1.5");
+    ));
     reload(&app, &greedy);
     app.clock.set(MIDNIGHT_MS + DAY_MS);
     app.app.sealer.seal(day).await.unwrap();
@@ -289,7 +290,7 @@ async fn a_withdrawal_in_between_changes_no_hour_that_was_sealed_and_is_in_no_la
     app.clock.set(sealing_of(10));
     collect(&app, 0..40, 10).await;
     for phone in 0..30 {
-        let body: Value = serde_json::from_str(&in_hour(phone, 10).json()).unwrap();
+        let body: Value = serde_json::from_str(&in_hour(&app, phone, 10).json()).unwrap();
         let notice = json!({ "case": format!("W-{phone}"), "ids": body["device"]["ids"] });
         assert_eq!(crate::withdrawal::withdraw(&app, notice).await.status, 200);
     }
@@ -308,7 +309,7 @@ async fn a_withdrawal_in_between_changes_no_hour_that_was_sealed_and_is_in_no_la
     assert_eq!(sealed_hours(&app), 11);
     // The next day has all of its own.
     app.clock.set(sealing_of(10) + DAY_MS);
-    app.collect(in_hour(1, 10 + 24)).await;
+    app.collect(in_hour(&app, 1, 10 + 24)).await;
     assert_eq!(app.app.sealer.seal_hours().await.unwrap(), 11);
 }
 

@@ -146,16 +146,19 @@ async fn devices_without_a_token_enter_no_release() {
     assert!(total.iter().all(|row| row["value"].as_i64().unwrap() < 140), "{total:?}");
 }
 
+/// Hours have tests of their own.
+fn without_hours(mut setup: Setup) -> Setup {
+    for release in defaults::ALL.into_iter().filter(|release| release.windows.is_some()) {
+        setup.catalogue += &format!("\n[[release]]\nname = \"{}\"\npublish = false\n", release.name);
+    }
+    setup
+}
+
 #[actix_web::test]
 async fn a_seal_that_fails_at_any_call_ends_in_one_published_result() {
     for fails_at in 0..20 {
         let failing = failing::FailingStore::new();
-        let mut setup = Setup::new().store(|store| failing.over(store));
-        for release in [defaults::ACTIVE_BY_HOUR, defaults::EVENTS_BY_HOUR] {
-            // Hours have a test of their own.
-            setup.catalogue += &format!("\n[[release]]\nname = \"{}\"\npublish = false\n", release.name);
-        }
-        let app = setup.start().await;
+        let app = without_hours(Setup::new().store(|store| failing.over(store))).start().await;
         for phone in 0..40 {
             app.collect(report().of_phone(phone)).await;
         }
@@ -196,7 +199,7 @@ async fn a_seal_that_fails_at_any_call_ends_in_one_published_result() {
 #[actix_web::test]
 async fn a_day_whose_noise_is_drawn_takes_no_more_events_after_a_crash() {
     let failing = failing::FailingStore::new();
-    let app = Setup::new().store(|store| failing.over(store)).start().await;
+    let app = without_hours(Setup::new().store(|store| failing.over(store))).start().await;
     app.collect(report()).await;
     app.drain().await;
     // Over, and within its grace: the day would still take events.
