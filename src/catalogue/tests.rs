@@ -152,12 +152,12 @@ fn the_examples_in_the_documents_are_right() {
     let page = include_str!("../../docs/catalogue.md");
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let catalogue = Catalogue::parse(example).unwrap();
-    assert_eq!((catalogue.releases.len(), catalogue.daily_epsilon), (10 - 1 + 4, 2.5));
+    assert_eq!((catalogue.releases.len(), catalogue.daily_epsilon), (12 - 1 + 5, 2.5));
     // The sample of `tuman init`, with what is commented out in force.
     let sample = include_str!("../cli/init/catalogue.toml");
     let (plain, releases) = sample.split_once("# [budget]").unwrap();
     let whole = format!("{plain}[budget]{}", releases.replace("\n# ", "\n"));
-    assert_eq!(Catalogue::parse(&whole).unwrap().releases.len(), 11);
+    assert_eq!(Catalogue::parse(&whole).unwrap().releases.len(), 13);
 }
 
 #[test]
@@ -195,7 +195,7 @@ epsilon = 0.1
     );
     let catalogue = Catalogue::parse(&text).unwrap();
     let release = |name: &str| catalogue.releases.iter().find(|known| known.name == name);
-    assert_eq!(catalogue.releases.len(), 9 + 4);
+    assert_eq!(catalogue.releases.len(), 11 + 4);
     assert!(release("cohorts").is_none());
     let screens = release("screens").unwrap();
     assert_eq!((screens.bound, screens.epsilon, screens.threshold), (1, Some(0.4), 20));
@@ -205,8 +205,98 @@ epsilon = 0.1
     assert_eq!((totals.bound, totals.epsilon, totals.threshold), (10, Some(0.1), 1000));
     let amount = catalogue.amount();
     assert!((amount.epsilon - (2.0 + 0.8 - 0.05 - 0.1)).abs() < 1e-9 && amount.daily_epsilon == 3.0);
-    // The finest breakdown of each: defaults without places, 6 screens by platform, 24 hours, 3 steps, 2 versions.
-    assert_eq!(amount.cells, 3 * 2 + 4 + 13 + 1 + 3 + 3 + 6 + 24 + 3 + 2);
+    // The finest breakdown of each: defaults without places, those of hours, 6 screens by platform, 24 hours, 3 steps,
+    // 2 versions.
+    assert_eq!(amount.cells, 3 * 2 + 4 + 13 + 1 + 3 + 3 + 24 * (1 + 3) + 6 + 24 + 3 + 2);
+}
+
+#[test]
+fn a_release_of_hours_says_in_how_many_one_device_counts() {
+    let text = releases(
+        r#"[budget]
+daily_epsilon = 3
+[[release]]
+name = "now"
+counts = "events"
+dimensions = ["view.screen"]
+window = "hour"
+windows = 3
+bound = 2
+epsilon = 0.3
+[[release]]
+name = "whole"
+dimensions = []
+window = "day"
+epsilon = 0.1
+[[release]]
+name = "events_by_hour"
+windows = 2
+bound = 10
+epsilon = 0.2
+"#,
+    );
+    let catalogue = Catalogue::parse(&text).unwrap();
+    let release = |name: &str| catalogue.releases.iter().find(|known| known.name == name).unwrap();
+    let now = release("now");
+    // Three hours of two events each: a scale of 20, and eight of them to the threshold.
+    assert_eq!((now.windows, now.scale(), now.threshold), (Some(3), Some(2.0 * 3.0 / 0.3), 160));
+    assert_eq!(now.dims(), ["hour", "view.screen"]);
+    assert_eq!(release("whole").windows, None);
+    let events = release("events_by_hour");
+    assert_eq!((events.windows, events.bound, events.epsilon), (Some(2), 10, Some(0.2)));
+    let wrong_ones = releases(
+        r#"[budget]
+daily_epsilon = 4
+[[release]]
+name = "a"
+dimensions = ["platform"]
+window = "week"
+windows = 0
+epsilon = 0.1
+[[release]]
+name = "b"
+dimensions = ["hour"]
+window = "hour"
+epsilon = "off"
+[[release]]
+name = "c"
+dimensions = ["cell_4"]
+window = "hour"
+windows = 2
+epsilon = 0.1
+[[release]]
+name = "d"
+dimensions = ["platform"]
+windows = 2
+epsilon = 0.1
+[[release]]
+name = "e"
+dimensions = ["language", "class", "view.screen", "platform"]
+window = "hour"
+windows = 25
+epsilon = 0.1
+[[release]]
+name = "f"
+funnel = ["open", "view"]
+window = "hour"
+windows = 1
+epsilon = 0.1
+[[release]]
+name = "active_devices"
+windows = 2
+[[release]]
+name = "active_by_hour"
+window = "day"
+[[release]]
+name = "g"
+dimensions = ["platform"]
+window = "day"
+windows = 2
+epsilon = 0.1
+"#,
+    );
+    let (lines, all) = wrong(&wrong_ones);
+    assert_eq!(lines, [26, 27, 32, 32, 33, 37, 43, 48, 49, 54, 59, 62, 66], "{all}");
 }
 
 #[test]

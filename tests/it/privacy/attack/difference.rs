@@ -30,6 +30,9 @@ fn cells(release: &Release, others: i64) -> Vec<Cell> {
         // Eight names, once each.
         "event_devices" => vec![Cell { others, target: 1 }; 8],
         "event_totals" => vec![Cell { others, target: 24 }],
+        // Four hours.
+        "active_by_hour" => vec![Cell { others, target: 1 }; 4],
+        "events_by_hour" => vec![Cell { others, target: 6 }; 4],
         _ => vec![Cell { others, target: 1 }],
     }
 }
@@ -242,7 +245,11 @@ async fn two_days_that_differ_by_one_device_are_told_apart_no_better_than_epsilo
     app.clock.advance(4 * DAY_MS);
     // The target adds one to each, and 24 events; all other cells are known to be empty, and tell nothing.
     let of = |release: &Release, breakdown: &str, dims: &[&str], target: i64| {
-        let others = if release.name == "event_totals" { OTHERS * 8 } else { OTHERS };
+        let others = match &*release.name {
+            "event_totals" => OTHERS * 8,
+            "events_by_hour" => OTHERS * 6,
+            _ => OTHERS,
+        };
         let key = (release.name.to_string(), breakdown.to_owned(), json!(dims).to_string());
         (key, (release.clone(), Cell { others, target }))
     };
@@ -258,6 +265,8 @@ async fn two_days_that_differ_by_one_device_are_told_apart_no_better_than_epsilo
         of(&defaults::REGION, "", &[], 1),
         of(&defaults::EVENT_DEVICES, "event", &["screen_view"], 1),
         of(&defaults::EVENT_TOTALS, "event", &["screen_view"], 24),
+        of(&defaults::ACTIVE_BY_HOUR, "hour", &["09"], 1),
+        of(&defaults::EVENTS_BY_HOUR, "hour,event", &["09", "screen_view"], 6),
     ]);
     let mut success = Success::default();
     let (mut errors, mut expected, mut of_errors, mut seen) = (0.0, 0.0, 0.0, 0);

@@ -101,7 +101,8 @@ fn epsilon(release: &Release) -> f64 {
 
 /// The scale of its noise, as it is promised: not what the sealer makes of it.
 fn scale(release: &Release) -> f64 {
-    f64::from(release.bound) / epsilon(release)
+    // What one device adds in all its hours. That the sealer draws no less is what is attacked.
+    f64::from(release.bound * release.windows.unwrap_or(1)) / epsilon(release)
 }
 
 /// The best success of one guess between two worlds that an epsilon allows, when both are as likely.

@@ -126,8 +126,8 @@ async fn a_sparse_day_names_none_of_its_lone_devices() {
     ));
     // A version's count holds the draws of three platforms, hence strays further than a cell.
     let version_bound = sum_tail(4.0, 3, 19);
-    let bound = (version_bound + tail(26.7, 199) + tail(120.0, 976)) / 3.0;
-    let chance = (sum_tail(4.0, 3, 20) + tail(26.7, 200) + tail(120.0, 1_000)) / 3.0;
+    let bound = (version_bound + tail(32.0, 249) + tail(120.0, 976)) / 3.0;
+    let chance = (sum_tail(4.0, 3, 20) + tail(32.0, 250) + tail(120.0, 1_000)) / 3.0;
     told("D, a sparse day", Success { hits: right, tries: 3 * LONE as u64 }, &Beside { chance, bound, control });
 }
 
