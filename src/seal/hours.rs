@@ -27,7 +27,13 @@ use crate::log::Line;
 use crate::metrics::Metric;
 use crate::store::{Statement, StoreError, Table};
 
-/// The hours of a release that are to be sealed.
+/// The hours that are to be sealed of an app.
+struct DueOfApp {
+    catalogue: Arc<Catalogue>,
+    releases: Vec<Due>,
+}
+
+/// The hours that are to be sealed of a release.
 struct Due {
     release: Release,
     /// The first that is not.
@@ -90,7 +96,7 @@ impl Sealer {
     }
 
     /// What is to be sealed of a day's first hours, by app.
-    fn due_hours(&self, day: Day, over: u8) -> Result<Vec<(Arc<Catalogue>, Vec<Due>)>, SealError> {
+    fn due_hours(&self, day: Day, over: u8) -> Result<Vec<DueOfApp>, SealError> {
         let pinned = Pinned::of(&*self.store, day)?;
         let mut due = Vec::new();
         for catalogue in self.ingest.catalogues().all() {
@@ -101,9 +107,9 @@ impl Sealer {
             };
             let hourly = Allotment::of(&catalogue, &pinned).hourly.into_iter();
             let of_app = hourly.map(|release| Due { from: next(&release), release }).filter(|due| due.from < over);
-            let of_app: Vec<Due> = of_app.collect();
-            if !of_app.is_empty() {
-                due.push((catalogue, of_app));
+            let releases: Vec<Due> = of_app.collect();
+            if !releases.is_empty() {
+                due.push(DueOfApp { catalogue, releases });
             }
         }
         if !due.is_empty() && self.list_ended_since(day)? {
@@ -131,7 +137,7 @@ impl Sealer {
     fn draw_hours(&self, day: Day, over: u8) -> Result<u64, SealError> {
         let mut apps = Vec::new();
         let mut hours = 0;
-        for (catalogue, due) in self.due_hours(day, over)? {
+        for DueOfApp { catalogue, releases: due } in self.due_hours(day, over)? {
             let mut sealed = Vec::new();
             let first = due.iter().map(|due| due.from).min().unwrap_or(over);
             for hour in first..over {

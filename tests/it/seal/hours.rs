@@ -110,12 +110,12 @@ async fn what_comes_late_only_pushes_a_device_out() {
     };
     for hour in 0..14_i64 {
         app.clock.set(sealing_of(hour) - 5 * MINUTE_MS);
-        for phone in 0..there.len() {
+        for (phone, hours) in there.iter_mut().enumerate() {
             // Of this hour, or of one that was sealed before.
             let of = if roll(3) == 0 { roll(hour as u64 + 1) as i64 } else { hour };
             if roll(2) == 0 {
                 app.collect(in_hour(&app, phone as u64, of)).await;
-                there[phone][of as usize] = true;
+                hours[of as usize] = true;
             }
         }
         app.clock.set(sealing_of(hour));
