@@ -87,6 +87,8 @@ struct Sealed {
     from: Date,
     to: Date,
     bound: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    windows: Option<u8>,
     epsilon: Option<f64>,
     scale: Option<f64>,
     threshold: Option<i64>,
@@ -234,6 +236,7 @@ impl Sealed {
             from: seal.day,
             to: seal.day,
             bound: seal.bound,
+            windows: seal.windows(),
             epsilon: seal.epsilon(),
             scale: seal.scale(),
             threshold: seal.threshold(),
@@ -243,8 +246,8 @@ impl Sealed {
 
     fn holds(&self, seal: &Seal) -> bool {
         let of = Sealed::of(seal);
-        (self.bound, self.epsilon, self.scale, self.threshold, &self.mechanism)
-            == (of.bound, of.epsilon, of.scale, of.threshold, &of.mechanism)
+        (self.bound, self.windows, self.epsilon, self.scale, self.threshold, &self.mechanism)
+            == (of.bound, of.windows, of.epsilon, of.scale, of.threshold, &of.mechanism)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::ExportError;
 use super::frame::{Column, Frame, Values};
-use crate::seal::release::Counts;
+use crate::seal::release::{Counts, HOURS};
 use crate::stats::Scope;
 use crate::store::{Statement, Store, StoreError};
 
@@ -29,12 +29,24 @@ pub(super) struct Seal {
     pub(super) domain: u64,
     pub(super) published: u64,
     suppressed: String,
+    window: u8,
+    windows: u8,
 }
 
 impl Seal {
     /// What was not published, by breakdown.
     pub(super) fn suppressed(&self) -> Vec<(String, u64)> {
         serde_json::from_str(&self.suppressed).unwrap_or_default()
+    }
+
+    /// The hour that was sealed; none where it was the day.
+    pub(super) fn hour(&self) -> Option<u8> {
+        Some(self.window).filter(|hour| *hour < HOURS)
+    }
+
+    /// In how many hours of a day one device counts; none where the day was sealed as a whole.
+    pub(super) fn windows(&self) -> Option<u8> {
+        self.hour().map(|_| self.windows)
     }
 
     pub(super) fn epsilon(&self) -> Option<f64> {
@@ -198,19 +210,33 @@ pub(super) fn seals_frame(seals: &[&Seals]) -> Frame {
     let numbers =
         |of: fn(&Seal) -> Option<f64>| Values::Numbers(all.iter().map(|seal| of(seal).map(rounded)).collect());
     let suppressed = |seal: &Seal| seal.suppressed().iter().map(|(_, n)| n).sum::<u64>().try_into().ok();
+    let hour = |seal: &Seal| seal.hour().map(i64::from);
+    let windows = |seal: &Seal| seal.windows().map(i64::from);
     let days = Values::Dates(all.iter().map(|seal| seal.day).collect());
     let columns = vec![
         column("date", DATE, None, days),
         column("release", "The release", None, texts(|seal| seal.release.clone())),
         column("dimensions", "Its dimensions, separated by commas", None, texts(|seal| seal.dims.join(","))),
-        column("bound", "How much one device adds at most", None, integers(|seal| Some(seal.bound.into()))),
-        column("epsilon", "Privacy budget spent; none where there is no noise", None, numbers(Seal::epsilon)),
+        column(
+            "bound",
+            "How much one device adds at most; in one hour, where that was sealed",
+            None,
+            integers(|seal| Some(seal.bound.into())),
+        ),
+        column(
+            "epsilon",
+            "Privacy budget spent, by all hours of a day together; none where there is no noise",
+            None,
+            numbers(Seal::epsilon),
+        ),
         column("scale", "Scale of the noise; none where there is none", None, numbers(Seal::scale)),
         column("threshold", "Values below are not published; none where all are", None, integers(Seal::threshold)),
         column("mechanism", "How values were protected", None, texts(|seal| seal.mechanism.clone())),
         column("domain", "How many cells got noise", None, integers(|seal| seal.domain.try_into().ok())),
         column("published", "How many values were published", None, integers(|seal| seal.published.try_into().ok())),
         column("suppressed", "How many were not", None, integers(suppressed)),
+        column("hour", "The local hour that was sealed; none where it was the day", None, integers(hour)),
+        column("windows", "In how many hours of a day one device counts", None, integers(windows)),
     ];
     Frame { columns }
 }

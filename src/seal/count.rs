@@ -31,9 +31,20 @@ pub(super) struct Count<'a> {
     pub(super) public: Public<'a>,
     pub(super) salt: (u64, u64),
     /// The hour that is counted, of releases that are sealed every hour.
-    pub(super) hour: u8,
+    pub(super) hour: Hour,
     /// The bits that noise is made of.
     pub(super) source: RefCell<&'a mut dyn Source>,
+}
+
+/// An hour that is counted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Hour {
+    /// All of the day.
+    All,
+    /// This one.
+    One(u8),
+    /// One of which there is no row: all its counts are zero, and get noise like any other.
+    Empty,
 }
 
 /// The classes of first use, disjoint: a device is in one of them.
@@ -117,7 +128,7 @@ impl Count<'_> {
             .bind("event", event)
             .bind("devices", u8::from(counts == Counts::Devices))
             .bind("windows", release.windows.unwrap_or(0))
-            .bind("hour", self.hour)
+            .bind("hour", if let Hour::One(hour) = self.hour { hour } else { 0 })
             .bind("late", Flags::LATE)
             .bind("with_first", u8::from(first.is_some()));
         let none = Axis::none();
@@ -129,7 +140,7 @@ impl Count<'_> {
                 .bind(names[2], u8::from(axis.is_property))
                 .bind(names[3], u8::from(axis.has_other()));
         }
-        let rows: Vec<Row> = self.store.rows(&statement)?;
+        let rows: Vec<Row> = if self.hour == Hour::Empty { Vec::new() } else { self.store.rows(&statement)? };
         let mut domain: Vec<Vec<usize>> = vec![Vec::new()];
         for axis in &axes {
             let longer = |key: &Vec<usize>, at: usize| key.iter().copied().chain([at]).collect();

@@ -138,15 +138,11 @@ impl Sealer {
         let mut apps = Vec::new();
         let mut hours = 0;
         for DueOfApp { catalogue, releases: due } in self.due_hours(day, over)? {
-            let mut sealed = Vec::new();
             let first = due.iter().map(|due| due.from).min().unwrap_or(over);
-            for hour in first..over {
-                let releases: Vec<Release> =
-                    due.iter().filter(|due| due.from <= hour).map(|due| due.release.clone()).collect();
-                let open =
-                    OpenDay { store: &*self.store, catalogue: &catalogue, region: &self.region, day, salt: salt()? };
-                sealed.extend(open.seal_hour(hour, &releases, &mut System::new())?);
-            }
+            let at = |hour: u8| due.iter().filter(|due| due.from <= hour).map(|due| due.release.clone()).collect();
+            let open =
+                OpenDay { store: &*self.store, catalogue: &catalogue, region: &self.region, day, salt: salt()? };
+            let sealed = open.seal_hours(first..over, at, &mut System::new())?;
             hours = hours.max(u64::from(over - first));
             apps.push((catalogue.declaration.app.clone(), sealed));
         }

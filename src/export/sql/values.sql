@@ -2,8 +2,8 @@
 SELECT day, breakdown, dims, value, margin
 FROM releases
 WHERE app = {app:String} AND release = {release:String} AND day BETWEEN {from:Date} AND {to:Date}
-    AND day IN (
-        SELECT day FROM seals
+    AND (day, window) IN (
+        SELECT day, window FROM seals
         WHERE app = {app:String} AND release = {release:String} AND day BETWEEN {from:Date} AND {to:Date}
             AND day NOT IN (SELECT day FROM deletions)
     )

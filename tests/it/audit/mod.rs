@@ -290,7 +290,9 @@ fn the_commands_list_filter_and_compare() {
 
     let (_, text) = run(&["audit", "verify", "--json"]);
     let kept: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((&kept["whole"], &kept["entries"]), (&json!(true), &json!(2)));
+    // The start, the export, and the key of the day.
+    assert_eq!(kept["whole"], true);
+    assert!((2..=3).contains(&kept["entries"].as_u64().unwrap()), "{kept}");
     let last = kept["last"].as_str().unwrap();
     let copy = folder.join("copy");
     std::fs::copy(folder.join("data/audit.anchor"), &copy).unwrap();
