@@ -39,10 +39,10 @@ pub(super) struct StatsArgs {
     /// The app; not needed where there is one
     #[arg(long)]
     app: Option<String>,
-    /// yesterday, last_7_days, last_30_days, last_90_days or YYYY-MM-DD..YYYY-MM-DD
+    /// today, yesterday, last_7_days, last_30_days, last_90_days or YYYY-MM-DD..YYYY-MM-DD
     #[arg(long)]
     period: Option<String>,
-    /// Of activity: day, week or month
+    /// Of activity: hour, day, week or month
     #[arg(long)]
     interval: Option<String>,
     /// Of activity: none, platform, version or platform,version. Of release: its dimensions with commas, or none

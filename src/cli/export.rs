@@ -25,7 +25,7 @@ pub(super) struct ExportArgs {
     /// The app; not needed where there is one
     #[arg(long)]
     app: Option<String>,
-    /// yesterday, last_7_days, last_30_days, last_90_days or YYYY-MM-DD..YYYY-MM-DD
+    /// today, yesterday, last_7_days, last_30_days, last_90_days or YYYY-MM-DD..YYYY-MM-DD
     #[arg(long)]
     period: Option<String>,
     /// One release; all, if none is named

@@ -17,6 +17,18 @@ pub struct Fresh {
     pub sealed_days: usize,
     /// Those that are not.
     pub missing_days: Vec<Date>,
+    /// The last hour that is sealed, of releases that are sealed every hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_hour: Option<LastHour>,
+}
+
+/// An hour of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LastHour {
+    /// The local day.
+    pub day: Date,
+    /// The local hour.
+    pub hour: u8,
 }
 
 /// The parameters of a release.
@@ -24,8 +36,11 @@ pub struct Fresh {
 pub struct Parameters {
     /// Its name.
     pub name: String,
-    /// How much one device adds at most.
+    /// How much one device adds at most; in an hour, where it is sealed every hour.
     pub bound: u32,
+    /// In how many hours of a day one device counts; none where the day is sealed as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<u8>,
     /// The budget of a day; none where there is no noise.
     pub epsilon: Option<f64>,
     /// Scale of the noise; none where there is none.

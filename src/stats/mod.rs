@@ -1,6 +1,6 @@
 //! Questions on releases.
 //!
-//! Guarantees: reads `releases` and `seals` only, and only days whose seal is complete, so that the same question about
+//! Guarantees: reads `releases` and `seals` only, and only days and hours whose seal is complete, so that the same question about
 //! sealed days always has the same answer. Every number comes with its 95 % margin; every answer says what was
 //! suppressed, under which parameters, and how fresh it is.
 //! Does not: touch open rows, add noise, or clamp: values are unbiased and can lie below zero.
@@ -17,14 +17,15 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 pub use answers::{
-    Activity, CellValue, EventValue, Events, Fresh, Parameters, Places, Point, ReleaseAnswer, Suppressed, Total,
-    geojson,
+    Activity, CellValue, EventValue, Events, Fresh, LastHour, Parameters, Places, Point, ReleaseAnswer, Suppressed,
+    Total, geojson,
 };
 pub use numbers::{Buckets, Numbers, Quantile};
 pub use period::Period;
 pub(crate) use query::Parameters as QueryParameters;
 pub use query::{ActivityQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem, ReleaseQuery};
 
+use crate::seal::release::{HOURS, by_hour};
 use crate::store::{Statement, Store, StoreError};
 
 /// A value of a release.
@@ -48,6 +49,14 @@ struct Seal {
     threshold: i64,
     mechanism: String,
     suppressed: String,
+    window: u8,
+    windows: u8,
+}
+
+impl Seal {
+    fn hour(&self) -> Option<LastHour> {
+        (self.window < HOURS).then_some(LastHour { day: self.day, hour: self.window })
+    }
 }
 
 /// What is asked about: an app and a period.
@@ -65,6 +74,7 @@ pub struct Scope {
 /// Where the store cannot be read.
 pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, StoreError> {
     let (release, breakdown) = match query.interval {
+        Interval::Hour => ("active_by_hour", "hour"),
         Interval::Day => ("active_devices", query.breakdown.name()),
         Interval::Week | Interval::Month => ("first_use", "first"),
     };
@@ -72,7 +82,7 @@ pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, St
     let values = values(store, &query.scope, release, breakdown)?;
     let names: Vec<&str> = breakdown.split(',').filter(|name| !name.is_empty()).collect();
     let series = match query.interval {
-        Interval::Day => values
+        Interval::Hour | Interval::Day => values
             .into_iter()
             .map(|value| Point {
                 from: value.day,
@@ -165,12 +175,18 @@ pub fn release(store: &dyn Store, query: &ReleaseQuery, buckets: &Buckets) -> Re
     let seals = seals(store, &query.scope, &[&query.name])?;
     // The finest breakdown is by all dimensions; those of the last seal, where a catalogue has changed them.
     let finest = seals.last().map(|seal| seal.dims.join(","));
+    // Hours are told apart in whatever is asked of a release that is sealed every hour: they do not add up.
+    let is_hourly = seals.last().is_some_and(|seal| seal.hour().is_some());
+    let with_hour = |asked: String| {
+        if is_hourly && !asked.split(',').any(|name| name == "hour") { by_hour(&asked) } else { asked }
+    };
     // Nothing of the question is repeated that is not in a seal.
     let is_known = |breakdown: &String| {
         let mut asked = breakdown.split(',').filter(|name| !name.is_empty());
         asked.all(|name| seals.iter().any(|seal| seal.dims.iter().any(|dim| dim == name)))
     };
-    let breakdown = finest.and_then(|finest| query.breakdown.clone().or(Some(finest)).filter(is_known));
+    let breakdown =
+        finest.and_then(|finest| query.breakdown.clone().map(with_hour).or(Some(finest)).filter(is_known));
     let name = seals.last().map(|seal| seal.release.clone());
     let Some(breakdown) = breakdown else {
         return Ok(ReleaseAnswer {
@@ -243,6 +259,7 @@ impl Made {
         let period = scope.period;
         let asked = period.from.series(1.day()).take_while(|day| *day <= period.to);
         let missing_days = asked.filter(|day| !days.contains(day)).collect();
+        let last_hour = seals.iter().filter_map(Seal::hour).max();
         let mut releases: Vec<Parameters> = Vec::new();
         let mut suppressed: BTreeMap<(String, String), u64> = BTreeMap::new();
         for seal in seals {
@@ -251,6 +268,7 @@ impl Made {
                 *suppressed.entry((seal.release.clone(), breakdown)).or_default() += n;
             }
             let parameters = Parameters {
+                windows: seal.hour().map(|_| seal.windows),
                 name: seal.release,
                 bound: seal.bound,
                 epsilon: Some(seal.epsilon).filter(|epsilon| *epsilon > 0.0),
@@ -266,7 +284,7 @@ impl Made {
             .into_iter()
             .map(|((release, breakdown), values)| Suppressed { release, breakdown, values })
             .collect();
-        let fresh = Fresh { sealed_through: days.last().copied(), sealed_days: days.len(), missing_days };
+        let fresh = Fresh { sealed_through: days.last().copied(), sealed_days: days.len(), missing_days, last_hour };
         Made { fresh, releases, suppressed }
     }
 }

@@ -1,4 +1,4 @@
-//! Periods: `last_30_days`, `yesterday`, `2026-10-01..2026-10-31`.
+//! Periods: `last_30_days`, `yesterday`, `today`, `2026-10-01..2026-10-31`.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -23,6 +23,8 @@ impl Period {
         let yesterday = today.saturating_sub(1.day());
         let last = |days: i32| Period { from: today.saturating_sub(days.days()), to: yesterday };
         match text {
+            // Of which hours alone can be sealed.
+            "today" => return Some(Period { from: today, to: today }),
             "yesterday" => return Some(last(1)),
             "last_7_days" => return Some(last(7)),
             "last_30_days" => return Some(last(30)),
@@ -56,9 +58,10 @@ mod tests {
         assert_eq!(period("last_30_days").as_deref(), Some("2026-10-24..2026-11-22"));
         assert_eq!(period("yesterday").as_deref(), Some("2026-11-22..2026-11-22"));
         assert_eq!(period("2026-10-01..2026-10-31").as_deref(), Some("2026-10-01..2026-10-31"));
+        assert_eq!(period("today").as_deref(), Some("2026-11-23..2026-11-23"));
         let reversed = "2026-10-31..2026-10-01";
         for wrong in
-            ["", "today", reversed, "2020-01-01..2026-01-01", "2026-13-01..2026-13-02", "1000-01-01..1000-01-02"]
+            ["", "tomorrow", reversed, "2020-01-01..2026-01-01", "2026-13-01..2026-13-02", "1000-01-01..1000-01-02"]
         {
             assert_eq!(period(wrong), None, "{wrong}");
         }

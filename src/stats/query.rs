@@ -15,10 +15,12 @@ pub struct Problem {
     pub detail: String,
 }
 
-/// Days, weeks or months.
+/// Hours, days, weeks or months.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interval {
+    /// Local hours, from a release that is coarser than that of days.
+    Hour,
     /// Local days.
     Day,
     /// ISO weeks, from the flags that apps send.
@@ -150,8 +152,7 @@ impl<'a> Parameters<'a> {
         }
         let period = Period::parse(self.take("period").unwrap_or("last_30_days"), today);
         if period.is_none() {
-            let allowed =
-                "yesterday | last_7_days | last_30_days | last_90_days | YYYY-MM-DD..YYYY-MM-DD, at most 400 days";
+            let allowed = "today | yesterday | last_7_days | last_30_days | last_90_days | YYYY-MM-DD..YYYY-MM-DD, at most 400 days";
             self.wrong("period", allowed);
         }
         Some(Scope { app: app?, period: period? })
@@ -173,7 +174,8 @@ impl ActivityQuery {
     pub fn parse(pairs: &[(String, String)], asked: Asked<'_>) -> Result<ActivityQuery, Vec<Problem>> {
         let mut parameters = Parameters::of(pairs);
         let scope = parameters.scope(asked);
-        let intervals = [("day", Interval::Day), ("week", Interval::Week), ("month", Interval::Month)];
+        let intervals =
+            [("hour", Interval::Hour), ("day", Interval::Day), ("week", Interval::Week), ("month", Interval::Month)];
         let interval = parameters.choice("interval", &intervals, Interval::Day);
         let breakdowns = [
             ("none", Breakdown::None),
@@ -183,7 +185,7 @@ impl ActivityQuery {
         ];
         let breakdown = parameters.choice("breakdown", &breakdowns, Breakdown::None);
         if interval != Interval::Day && breakdown != Breakdown::None {
-            parameters.wrong("breakdown", "none, where interval is week or month");
+            parameters.wrong("breakdown", "none, where interval is hour, week or month");
         }
         let problems = parameters.end("app, period, interval, breakdown");
         match scope {

@@ -74,12 +74,43 @@ async fn an_hour_is_sealed_ten_minutes_after_its_end_and_the_day_stays_open() {
     near(&values(&app, "now", "hour"), &[(&["09"], 60)]);
     let seal = &app.rows("SELECT dims, bound, windows, epsilon, scale FROM seals WHERE window = 9")[0];
     assert_eq!(*seal, json!({ "dims": ["hour"], "bound": 1, "windows": 2, "epsilon": 4, "scale": 0.5 }));
+    let answer = app.stats("releases/now?period=today&breakdown=none").await.json();
+    assert_eq!((&answer["breakdown"], &answer["values"][0]["dims"]), (&json!("hour"), &json!({ "hour": "09" })));
+    let fresh = json!({ "sealed_through": "2026-10-05", "sealed_days": 1, "missing_days": [],
+        "last_hour": { "day": "2026-10-05", "hour": 9 } });
+    assert_eq!((&answer["fresh"], &answer["releases"][0]["windows"]), (&fresh, &json!(2)));
     assert_eq!(app.number("SELECT toInt64(count()) AS n FROM usage_open"), 60);
     assert!(app.app.keyring.records()[0].destroyed_at.is_none());
     collect(&app, 60..61, 9).await;
     app.drain().await;
     assert_eq!(app.number("SELECT toInt64(uniqExact(day)) AS n FROM usage_open"), 1);
     assert!(!app.data().join("seal").join("hours-2026-10-05-09.json").exists());
+}
+
+#[actix_web::test]
+async fn today_and_past_days_are_answered_by_the_hour() {
+    let mut setup = Setup::new();
+    // The default release, with noise that changes little.
+    setup.catalogue +=
+        "\n[budget]\ndaily_epsilon = 4.0\n[[release]]\nname = \"active_by_hour\"\nepsilon = 2.0\nthreshold = 40\n";
+    let app = setup.start().await;
+    app.clock.set(sealing_of(9));
+    collect(&app, 0..120, 9).await;
+    app.app.sealer.seal_hours().await.unwrap();
+    let today = app.stats("activity?interval=hour&period=today").await.json();
+    assert_eq!(today["series"].as_array().unwrap().len(), 1, "{today}");
+    let point = &today["series"][0];
+    assert_eq!((&point["dims"], &point["from"]), (&json!({ "hour": "09" }), &json!("2026-10-05")));
+    assert!((point["devices"].as_i64().unwrap() - 120).abs() < 80, "{point}");
+    assert_eq!(today["fresh"]["last_hour"], json!({ "day": "2026-10-05", "hour": 9 }));
+    let days = app.stats("activity?period=today").await.json();
+    assert_eq!((&days["series"], &days["fresh"]["missing_days"]), (&json!([]), &json!(["2026-10-05"])));
+    app.clock.set(MIDNIGHT_MS + DAY_MS);
+    app.app.sealer.seal(app.app.zone.day(NOW_MS)).await.unwrap();
+    let yesterday = app.stats("activity?interval=hour&period=yesterday").await.json();
+    assert_eq!(yesterday["series"], today["series"]);
+    let wrong = app.stats("activity?interval=hour&breakdown=platform").await;
+    assert_eq!(wrong.code(), "invalid_query");
 }
 
 #[actix_web::test]
