@@ -44,6 +44,8 @@ struct Cost {
     name: String,
     epsilon: Option<f64>,
     bound: u32,
+    /// In how many hours of a day one device counts, where every hour is sealed.
+    windows: Option<u32>,
     scale: Option<f64>,
     threshold: Option<i64>,
     domain: usize,
@@ -87,6 +89,7 @@ fn budget(catalogue: &Catalogue, region: &Region) -> Budget {
             name: release.name.to_string(),
             epsilon: release.epsilon,
             bound: release.bound,
+            windows: release.windows,
             scale: release.scale(),
             threshold: (release.threshold != i64::MIN).then_some(release.threshold),
             domain: breakdowns.last().map_or(0, |finest| finest.values),
@@ -134,7 +137,10 @@ fn show(budget: &Budget) {
                 vec![
                     cost.name.clone(),
                     cost.epsilon.map_or_else(|| "off".into(), |epsilon| format!("{epsilon:.2}")),
-                    cost.bound.to_string(),
+                    cost.windows.map_or_else(
+                        || cost.bound.to_string(),
+                        |windows| format!("{} in {windows} hours", cost.bound),
+                    ),
                     cost.scale.map_or_else(|| "none".into(), |scale| format!("{scale:.1}")),
                     cost.threshold.map_or_else(|| "none".into(), |threshold| threshold.to_string()),
                 ]

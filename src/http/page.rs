@@ -17,6 +17,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod today;
 
 use std::sync::{Arc, LazyLock};
 
@@ -271,13 +272,17 @@ fn content(overview: &Overview, choice: &Choice, shown: &Shown) -> Markup {
         @if shown.is_other { p class="notice" role="note" { (texts.no_such_app) } }
         @if shown.signed_in { p class="quiet" { (texts.nothing_kept) " " (texts.asked_anew) } }
         @match fresh.sealed_through {
-            None => (empty::nothing_sealed(&shown.catalogue, &shown.origin, &shown.next_seal, language)),
+            None => {
+                (empty::nothing_sealed(&shown.catalogue, &shown.origin, &shown.next_seal, language))
+                (today::today(overview, language))
+            }
             Some(last) => {
                 p class="fresh" {
                     ((texts.sealed)(&language.counted(sealed_days, &texts.days), overview::DAYS)) " "
                     ((texts.sealed_through)(&language.date(last))) " " (shown.next_seal)
                 }
                 (sections::activity(overview, language))
+                (today::today(overview, language))
                 (sections::events(overview, language))
                 (sections::places(overview, choice, &shown.region, &shown.origin))
                 (sections::suppressed(overview, language))
@@ -295,15 +300,16 @@ async fn ask(app: &Data<App>, choice: &Choice, id: &str) -> Result<Overview, Pro
         answer(app, move |store| stats::activity(store, &query))
     };
     let (events, places) = (questions.events.clone(), questions.places.clone());
-    let (days, before, weeks, months, events, places) = futures_util::try_join!(
+    let (days, before, weeks, months, hours, events, places) = futures_util::try_join!(
         activity(&questions.days),
         activity(&questions.before),
         activity(&questions.weeks),
         activity(&questions.months),
+        activity(&questions.hours),
         answer(app, move |store| stats::events(store, &events)),
         answer(app, move |store| stats::places(store, &places)),
     )?;
-    let activity = [days, before, weeks, months];
+    let activity = [days, before, weeks, months, hours];
     Ok(Overview::of(&questions, activity, events, places, &choice.within))
 }
 

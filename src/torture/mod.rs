@@ -17,7 +17,7 @@
 //!
 //! Points, in the order of the data: `spool.rotate` (a segment's file is created), `spool.write`, `spool.sync`,
 //! `spool.synced`, `loader.insert`, `loader.inserted`, `loader.keep`, `spool.remove`, `seal.journal`, `seal.publish`,
-//! `seal.published`, `seal.drop`.
+//! `seal.published`, `seal.drop`. Those of a seal are passed by hours first, then by the day.
 //!
 //! Does not: reach the engine's own files and the day keys. For those, kill -9 stays what it is.
 

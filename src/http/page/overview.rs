@@ -24,6 +24,7 @@ pub(super) struct Questions {
     pub(super) before: ActivityQuery,
     pub(super) weeks: ActivityQuery,
     pub(super) months: ActivityQuery,
+    pub(super) hours: ActivityQuery,
     pub(super) events: EventsQuery,
     pub(super) places: PlacesQuery,
 }
@@ -45,6 +46,7 @@ impl Questions {
             weeks: activity(ago(DAYS), yesterday, Interval::Week),
             // From a first on, so that no month is cut.
             months: activity(ago(DAYS).first_of_month(), yesterday, Interval::Month),
+            hours: activity(today, today, Interval::Hour),
             events: EventsQuery { scope: period(ago(DAYS), yesterday) },
             places: PlacesQuery { scope: period(ago(DAYS), yesterday), precision },
         }
@@ -59,11 +61,12 @@ pub(super) struct Overview {
     pub(super) before: Vec<Point>,
     pub(super) weeks: Vec<Point>,
     pub(super) months: Vec<Point>,
+    pub(super) hours: Vec<Point>,
     pub(super) events: Vec<EventValue>,
     pub(super) cells: Vec<CellValue>,
     pub(super) region: Option<Total>,
-    /// How active devices, first use, events and places were made, in this order.
-    pub(super) made: [Made; 4],
+    /// How active devices, first use, events, places and today's hours were made, in this order.
+    pub(super) made: [Made; 5],
 }
 
 /// A mean per day.
@@ -82,6 +85,13 @@ pub(super) struct Day {
     pub(super) sealed: bool,
 }
 
+/// An hour of today: its value where it was published.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Hour {
+    pub(super) hour: u8,
+    pub(super) value: Option<(i64, f64)>,
+}
+
 /// Where a cell lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Town {
@@ -95,12 +105,12 @@ impl Overview {
     /// Puts the answers together. Only cells within the cell `within` are kept.
     pub(super) fn of(
         questions: &Questions,
-        activity: [Activity; 4],
+        activity: [Activity; 5],
         events: Events,
         places: Places,
         within: &str,
     ) -> Overview {
-        let [days, before, weeks, months] = activity;
+        let [days, before, weeks, months, hours] = activity;
         let mut cells = places.cells;
         cells.retain(|cell| cell.cell.starts_with(within));
         Overview {
@@ -109,10 +119,11 @@ impl Overview {
             before: before.series,
             weeks: weeks.series,
             months: months.series,
+            hours: hours.series,
             events: events.events,
             cells,
             region: places.region,
-            made: [days.made, weeks.made, events.made, places.made],
+            made: [days.made, weeks.made, events.made, places.made, hours.made],
         }
     }
 
@@ -125,6 +136,23 @@ impl Overview {
             Day { date, value: point.map(|point| (point.devices, point.margin)), sealed: !missing.contains(&date) }
         };
         dates.map(day).collect()
+    }
+
+    /// Today, and its hours up to the last that is sealed; none where none is.
+    pub(super) fn today(&self) -> Option<(Date, Vec<Hour>)> {
+        let [.., made] = &self.made;
+        let last = made.fresh.last_hour?;
+        let value = |hour: u8| {
+            let is_of = |point: &&Point| point.dims.values().next().and_then(|dim| dim.parse().ok()) == Some(hour);
+            self.hours.iter().find(is_of).map(|point| (point.devices, point.margin))
+        };
+        Some((last.day, (0..=last.hour).map(|hour| Hour { hour, value: value(hour) }).collect()))
+    }
+
+    /// In how many hours of a day one device counts.
+    pub(super) fn hours_of_a_device(&self) -> Option<u8> {
+        let [.., made] = &self.made;
+        made.releases.last()?.windows
     }
 
     /// The mean of the period.

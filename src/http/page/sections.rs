@@ -208,7 +208,8 @@ pub(super) fn made(overview: &Overview, language: Language) -> Markup {
                             tr {
                                 th scope="row" { (texts.releases.called(&release.name)) }
                                 td class="number" { (release.epsilon.map_or("∞".to_owned(), |epsilon| language.decimal(epsilon, 3))) }
-                                td class="number" { (language.number(i64::from(release.bound))) }
+                                td class="number" { (language.number(i64::from(release.bound)))
+                                    @if let Some(hours) = release.windows { " × " (hours) } }
                                 td class="number" { (release.scale.map_or("0".to_owned(), |scale| language.decimal(scale, 1))) }
                                 td class="number" { (release.threshold.map_or(texts.no_threshold.to_owned(), |n| language.number(n))) }
                                 td { (texts.mechanism_called(&release.mechanism)) }
@@ -347,7 +348,7 @@ fn folded<T>(rows: &[T], caption: &str, language: Language, table: impl Fn(&[T])
     }
 }
 
-fn bar(value: i64, most: i64) -> Markup {
+pub(super) fn bar(value: i64, most: i64) -> Markup {
     let width = 100 * value.clamp(0, most) / most;
     html! {
         svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" {
@@ -375,11 +376,11 @@ fn daily(total: Option<&Total>, language: Language) -> Markup {
 }
 
 /// Why there is no number.
-fn missing(why: &str) -> Markup {
+pub(super) fn missing(why: &str) -> Markup {
     html! { span class="missing" { (why) } }
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn counted(value: i64, margin: f64, language: Language) -> String {
+pub(super) fn counted(value: i64, margin: f64, language: Language) -> String {
     language.with_margin(value as f64, margin)
 }

@@ -86,6 +86,7 @@ fn published(release: &str, day: Date) -> Vec<(Vec<String>, i64, f64)> {
             })
             .collect(),
         "region" => vec![(vec![], 40 * wave, 29.0)],
+        "active_by_hour" => (8..=9).map(|hour| (one(&format!("{hour:02}")), 5 * wave, 119.0)).collect(),
         places => {
             let precision: usize = places.trim_start_matches("places_").parse().unwrap();
             let margin = [0.0, 0.0, 0.0, 19.0, 11.0, 5.0][precision];
@@ -121,6 +122,7 @@ impl Store for Releases {
                         "day": day, "release": release.name, "dims": release.dims(), "bound": release.bound, "epsilon": release.epsilon,
                         "scale": release.scale(), "threshold": release.threshold,
                         "mechanism": "discrete_laplace",
+                        "window": if release.windows.is_some() { 9 } else { 24 }, "windows": release.windows.unwrap_or(0),
                         "suppressed": json!([[release.dims().join(","), 3]]).to_string(),
                     })
                 })

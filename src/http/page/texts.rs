@@ -68,6 +68,12 @@ pub(super) struct Texts {
     pub(super) flags_note: &'static str,
     pub(super) none_published: &'static str,
 
+    // Today
+    pub(super) today: &'static str,
+    pub(super) today_caption: fn(date: &str, until: &str) -> String,
+    pub(super) today_note: fn(hours: u8) -> String,
+    pub(super) hour: &'static str,
+
     // Events
     pub(super) events: &'static str,
     pub(super) event: &'static str,
@@ -157,6 +163,8 @@ pub(super) struct Releases {
     region: &'static str,
     event_devices: &'static str,
     event_totals: &'static str,
+    active_by_hour: &'static str,
+    events_by_hour: &'static str,
 }
 
 impl Releases {
@@ -171,6 +179,8 @@ impl Releases {
             (defaults::REGION, self.region),
             (defaults::EVENT_DEVICES, self.event_devices),
             (defaults::EVENT_TOTALS, self.event_totals),
+            (defaults::ACTIVE_BY_HOUR, self.active_by_hour),
+            (defaults::EVENTS_BY_HOUR, self.events_by_hour),
         ];
         let found = known.into_iter().find(|(release, _)| release.name == name);
         found.map_or(name, |(_, called)| called)
@@ -185,6 +195,7 @@ pub(super) struct Dims {
     event: &'static str,
     cell: &'static str,
     first: &'static str,
+    hour: &'static str,
 }
 
 impl Dims {
@@ -197,6 +208,7 @@ impl Dims {
             "event" => self.event,
             "cell" => self.cell,
             "first" => self.first,
+            "hour" => self.hour,
             other => other,
         });
         names.collect::<Vec<_>>().join(", ")

@@ -159,7 +159,7 @@ async fn nothing_of_an_open_day_is_exported() {
 async fn values_that_are_not_published_yet_are_not_exported() {
     let app = with_a_sealed_day().await;
     // As a seal leaves it that was interrupted between its values and the line that makes them readable.
-    let text = "INSERT INTO releases VALUES ('2026-10-04', 'kz.test.app', 'region', '', [], 4321, 1.5)";
+    let text = "INSERT INTO releases VALUES ('2026-10-04', 'kz.test.app', 'region', '', [], 4321, 1.5, 24)";
     app.store.execute(&tuman::store::Statement::new(text)).unwrap();
     let csv = app.export("/region?period=2026-10-01..2026-10-05").await.text;
     assert!(csv.contains("2026-10-05,total,") && !csv.contains("4321"), "{csv}");
@@ -189,7 +189,7 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
     let app = with_a_sealed_day().await;
     // A seal that says of itself that it published more than an export holds.
     let text = "INSERT INTO seals SELECT day, app, 'huge', dims, bound, epsilon, scale, threshold, mechanism, domain, \
-                200001, suppressed, sealed_at FROM seals WHERE release = 'region'";
+                200001, suppressed, sealed_at, window, windows FROM seals WHERE release = 'region'";
     app.store.execute(&tuman::store::Statement::new(text)).unwrap();
     for question in ["/huge?period=yesterday", "?period=yesterday"] {
         let answer = app.export(question).await;

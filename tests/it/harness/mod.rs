@@ -117,7 +117,9 @@ impl Setup {
         let [public, internal] = listeners.servers;
         actix_web::rt::spawn(public);
         actix_web::rt::spawn(internal);
-        let client = awc::Client::builder().timeout(Duration::from_secs(60)).finish();
+        // Shorter than the server keeps an idle connection: a test that takes its time finds none that was closed.
+        let connector = awc::Connector::new().conn_keep_alive(Duration::from_secs(2));
+        let client = awc::Client::builder().connector(connector).timeout(Duration::from_secs(60)).finish();
         TestApp {
             app,
             clock,

@@ -59,6 +59,15 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
     flags_note: "Weeks and months are counted from flags that apps send on a device’s first day of them. No identifier outlives its day.",
     none_published: "nothing published yet",
 
+    today: "Today by the hour",
+    today_caption: |date, until| format!("Active devices on {date}, sealed until {until}"),
+    today_note: |hours| {
+        format!(
+            "Hours are coarser than days: their margins are wider, and a device counts in its first {hours} hours of a day only, so that later hours are counted short. What arrives late is in the day’s numbers, tomorrow."
+        )
+    },
+    hour: "Hour",
+
     events: "Top events",
     event: "Event",
     sent: "Times sent",
@@ -115,6 +124,8 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
         region: "Whole region",
         event_devices: "Devices by event",
         event_totals: "Events by name",
+        active_by_hour: "Devices of each hour",
+        events_by_hour: "Events of each hour",
     },
     dims: Dims {
         none: "total",
@@ -123,6 +134,7 @@ pub(in crate::http::page) static ENGLISH: Texts = Texts {
         event: "event",
         cell: "cell",
         first: "first use",
+        hour: "hour",
     },
 
     nothing_sealed: "No day of the last 30 is sealed yet: there are no numbers to show. A day’s reports become numbers when the day is sealed.",
