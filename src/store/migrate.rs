@@ -26,8 +26,8 @@ const MIGRATIONS: [Migration; 5] = [
     Migration { number: 1, name: "open_days", text: include_str!("schema/0001_open_days.sql") },
     Migration { number: 2, name: "lasting", text: include_str!("schema/0002_lasting.sql") },
     Migration { number: 3, name: "withdrawals", text: include_str!("schema/0003_withdrawals.sql") },
-    Migration { number: 4, name: "windows", text: include_str!("schema/0004_windows.sql") },
-    Migration { number: 5, name: "deletions", text: include_str!("schema/0005_deletions.sql") },
+    Migration { number: 4, name: "deletions", text: include_str!("schema/0004_deletions.sql") },
+    Migration { number: 5, name: "windows", text: include_str!("schema/0005_windows.sql") },
 ];
 
 /// Every migration of this program, in order.
