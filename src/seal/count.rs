@@ -3,6 +3,7 @@
 //! Contributions are bounded in SQL, deterministically per device, with a salt that lives as long as the seal. The domain
 //! comes from the catalogue and the registries, never from the data: what is not declared is `other` or not counted.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -14,6 +15,8 @@ use tuman_privacy::time::Day;
 use super::SealError;
 use super::domain::{Axis, Public, choices};
 use super::histogram::{Counted, Histogram, Sealed};
+use super::laplace::Source;
+use super::noise::NoiseError;
 use super::places::Places;
 use super::release::{Counts, Dimension, Measure, Release, Sums};
 use crate::clock::date_of;
@@ -27,6 +30,8 @@ pub(super) struct Count<'a> {
     pub(super) app: u32,
     pub(super) public: Public<'a>,
     pub(super) salt: (u64, u64),
+    /// The bits that noise is made of.
+    pub(super) source: RefCell<&'a mut dyn Source>,
 }
 
 /// The classes of first use, disjoint: a device is in one of them.
@@ -79,6 +84,15 @@ impl Count<'_> {
             Measure::FirstUse | Measure::Cohorts | Measure::Retention => self.flags(release),
             Measure::Funnel(steps) => self.funnel(release, steps),
         }
+    }
+
+    /// Seals what was counted.
+    pub(super) fn seal<K>(
+        &self,
+        histogram: Histogram<'_, K>,
+        shares: impl Fn(&K) -> Vec<(String, Vec<String>)>,
+    ) -> Result<Sealed, NoiseError> {
+        histogram.seal_from(&mut **self.source.borrow_mut(), shares)
     }
 
     pub(super) fn statement(&self, text: &'static str) -> Statement {
@@ -135,7 +149,7 @@ impl Count<'_> {
             .map(|chosen| (chosen.iter().map(|at| by[*at].name()).collect::<Vec<_>>().join(","), chosen))
             .collect();
         let histogram = over(release, domain, counted);
-        Ok(histogram.seal(|key| {
+        Ok(self.seal(histogram, |key| {
             let share = |(name, chosen): &(String, Vec<usize>)| {
                 (name.clone(), chosen.iter().map(|at| axes[*at].labels[key[*at]].clone()).collect())
             };
@@ -156,22 +170,23 @@ impl Count<'_> {
         Ok(match release.measure {
             Measure::FirstUse => {
                 let counted = rows.iter().map(|row| (first_use_class(row.flags), Counted::devices(row.devices)));
-                over(release, FIRST_USES.to_vec(), counted).seal(|class| {
+                self.seal(over(release, FIRST_USES.to_vec(), counted), |class| {
                     first_use_measures(class).iter().flat_map(|measure| named("first", measure)).collect()
                 })
             }
             Measure::Cohorts => {
                 let domain = vec![Some("1"), Some("7"), Some("30"), None];
                 let counted = rows.iter().map(|row| (cohort(row.flags), Counted::devices(row.devices)));
-                over(release, domain, counted).seal(|day| day.map(|day| named("day", day)).unwrap_or_default())
+                self.seal(over(release, domain, counted), |day| day.map(|day| named("day", day)).unwrap_or_default())
             }
             _ => {
                 let domain = (0..WEEKS).map(Some).chain([None]).collect();
                 let is_first = |row: &&Row| row.flags & (Flags::FIRST_THIS_WEEK | Flags::FIRST_EVER) != 0;
                 let week = |age: u8| Some(age).filter(|age| *age < WEEKS.min(INSTALL_WEEK_OLDER));
                 let counted = rows.iter().filter(is_first).map(|row| (week(row.age), Counted::devices(row.devices)));
-                over(release, domain, counted)
-                    .seal(|week| week.map(|week| named("week", &week.to_string())).unwrap_or_default())
+                self.seal(over(release, domain, counted), |week| {
+                    week.map(|week| named("week", &week.to_string())).unwrap_or_default()
+                })
             }
         }?)
     }
@@ -187,8 +202,9 @@ impl Count<'_> {
         let statement = self.statement(include_str!("sql/funnel.sql")).bind("steps", codes.as_slice());
         let rows: Vec<Row> = self.store.rows(&statement)?;
         let counted = rows.iter().map(|row| (row.reached, Counted::devices(row.devices)));
-        Ok(over(release, (1..=steps.len()).collect(), counted)
-            .seal(|reached| (0..*reached).map(|at| ("step".to_owned(), vec![step(at, &steps[at])])).collect())?)
+        Ok(self.seal(over(release, (1..=steps.len()).collect(), counted), |reached| {
+            (0..*reached).map(|at| ("step".to_owned(), vec![step(at, &steps[at])])).collect()
+        })?)
     }
 }
 

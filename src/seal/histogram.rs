@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 
 use super::exact;
+use super::laplace::{Source, System};
 use super::noise::{Noise, NoiseError, margin};
 use super::release::Release;
 
@@ -94,10 +95,22 @@ impl<K> Histogram<'_, K> {
     /// # Errors
     /// Where no noise could be drawn.
     pub fn seal(self, shares: impl Fn(&K) -> Vec<(String, Vec<String>)>) -> Result<Sealed, NoiseError> {
+        self.seal_from(&mut System::new(), shares)
+    }
+
+    /// The same with noise from this source.
+    ///
+    /// # Errors
+    /// Where no noise could be drawn.
+    pub fn seal_from(
+        self,
+        source: &mut dyn Source,
+        shares: impl Fn(&K) -> Vec<(String, Vec<String>)>,
+    ) -> Result<Sealed, NoiseError> {
         let (keys, mut counts): (Vec<K>, Vec<Counted>) = self.cells.into_iter().unzip();
         let noise = self.release.epsilon.map(|epsilon| Noise::new(self.release.bound, epsilon));
         if let Some(noise) = noise {
-            let noisy = noise.blur(counts.iter().map(|counted| counted.value).collect())?;
+            let noisy = noise.blur_from(source, counts.iter().map(|counted| counted.value).collect())?;
             // From here on no exact count is left.
             counts = noisy.into_iter().map(|value| Counted { value, devices: 0 }).collect();
         }

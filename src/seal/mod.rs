@@ -17,7 +17,9 @@ pub mod domain;
 pub mod exact;
 pub mod histogram;
 pub mod journal;
+pub mod laplace;
 pub mod noise;
+mod open_day;
 mod places;
 pub mod release;
 
@@ -40,10 +42,11 @@ use crate::log::Line;
 use crate::metrics::Metric;
 use crate::rowbinary::RowBinary;
 use crate::store::{Statement, Store, StoreError, Table};
-use count::Count;
 use histogram::Sealed;
 use journal::{Journal, Journals};
-use release::{MOST_DAILY_EPSILON, spent};
+use laplace::System;
+
+pub use open_day::OpenDay;
 
 /// How long a seal waits until what was accepted is in the store.
 const DRAIN_LIMIT: Duration = Duration::from_secs(300);
@@ -301,14 +304,7 @@ impl Sealer {
     }
 
     fn releases(&self, catalogue: &Catalogue, day: Day, salt: (u64, u64)) -> Result<Vec<Sealed>, SealError> {
-        let (spent, daily) = (spent(&catalogue.releases), catalogue.daily_epsilon.min(MOST_DAILY_EPSILON));
-        // Checked when the catalogue is read; here, once more, before anything is counted.
-        if spent > daily + 1e-9 {
-            return Err(SealError::OverBudget { app: catalogue.declaration.app.clone(), spent, daily });
-        }
-        let app = catalogue.allow_list.app_code();
-        let count = Count { store: &*self.store, day, app, public: catalogue.public(&self.region), salt };
-        count.releases(&catalogue.releases)
+        OpenDay { store: &*self.store, catalogue, region: &self.region, day, salt }.seal(&mut System::new())
     }
 
     /// Steps 4 to 7.

@@ -1,17 +1,10 @@
 //! Noise: the exact discrete Laplace mechanism on integers, and the 95 % margins of what it gives.
 //!
-//! The noise is OpenDP's (Ghazi et al., Canonne, Kamath, Steinke: exact sampling, no floating-point shortcuts), its
-//! randomness the operating system's. Margins come from the distribution itself, not from the values.
+//! The draws are those of [`laplace`](super::laplace). Margins come from the distribution itself, not from the values.
 
-use opendp::domains::{AtomDomain, VectorDomain};
-use opendp::measurements::make_laplace;
-use opendp::measures::MaxDivergence;
-use opendp::metrics::L1Distance;
+use super::laplace::{Laplace, Source, System};
 
-/// Why no noise was drawn.
-#[derive(Debug, thiserror::Error)]
-#[error("no noise could be drawn: {0}")]
-pub struct NoiseError(String);
+pub use super::laplace::NoiseError;
 
 /// The noise of a release: each value gets a draw of the discrete Laplace distribution.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,16 +25,21 @@ impl Noise {
         self.scale
     }
 
-    /// Adds noise to every value.
+    /// Adds noise to every value, from the operating system's generator.
     ///
     /// # Errors
-    /// Where the library refuses the scale or the system gives no randomness.
+    /// Where the scale is out of range or the system gives no randomness.
     pub fn blur(self, values: Vec<i64>) -> Result<Vec<i64>, NoiseError> {
-        let wrong = |error: opendp::error::Error| NoiseError(error.variant.to_string());
-        let domain = VectorDomain::new(AtomDomain::<i64>::default());
-        let mechanism = make_laplace::<_, _, MaxDivergence>(domain, L1Distance::<i64>::default(), self.scale, None)
-            .map_err(wrong)?;
-        mechanism.invoke(&values).map_err(wrong)
+        self.blur_from(&mut System::new(), values)
+    }
+
+    /// Adds noise to every value, from this source.
+    ///
+    /// # Errors
+    /// Where the scale is out of range or the source has no randomness.
+    pub fn blur_from(self, source: &mut dyn Source, values: Vec<i64>) -> Result<Vec<i64>, NoiseError> {
+        let laplace = Laplace::new(self.scale)?;
+        values.into_iter().map(|value| Ok(value.saturating_add(laplace.draw(source)?))).collect()
     }
 }
 
@@ -72,7 +70,8 @@ pub fn margin(parts: &[(u32, f64)]) -> f64 {
 }
 
 /// The variance of one draw: 2a / (1 - a)^2 with a = e^(-1/scale).
-fn variance(scale: f64) -> f64 {
+#[must_use]
+pub fn variance(scale: f64) -> f64 {
     let a = (-1.0 / scale).exp();
     2.0 * a / (1.0 - a).powi(2)
 }

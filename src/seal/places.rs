@@ -29,7 +29,7 @@ impl Places {
         let cells = self.devices(count)?;
         let inside: i64 = cells.iter().filter(|(cell, _)| *cell != Cell::ABROAD.as_str()).map(|(_, n)| n).sum();
         let whole = over(release, vec![()], [((), Counted::devices(inside))]);
-        Ok(whole.seal(|()| vec![(String::new(), vec![])])?)
+        Ok(count.seal(whole, |()| vec![(String::new(), vec![])])?)
     }
 
     /// Devices by cells of so many characters: all coarsest ones, or those below the published ones of one less.
@@ -53,8 +53,8 @@ impl Places {
             .iter()
             .filter_map(|(cell, n)| Some((Cell::from_geohash(cell.get(..length)?)?, Counted::devices(*n))));
         let inside = counted.filter(|(cell, _)| *cell != Cell::ABROAD);
-        let sealed =
-            over(release, domain, inside).seal(|cell| vec![("cell".to_owned(), vec![cell.as_str().to_owned()])])?;
+        let share = |cell: &Cell| vec![("cell".to_owned(), vec![cell.as_str().to_owned()])];
+        let sealed = count.seal(over(release, domain, inside), share)?;
         // Finer cells hang on the default release of their parents, and on no other one that the catalogue declares.
         if release.name == format!("places_{characters}") {
             let published = sealed.published.iter().filter_map(|value| Cell::from_geohash(value.dims.first()?));
