@@ -3,6 +3,7 @@
 mod child;
 mod engine;
 mod logs;
+mod replay;
 mod reports;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use tuman::store::{EmbeddedStore, Store};
 pub use child::{Child, log, on, post, stored, tuman};
 pub use engine::folder as engine_folder;
 pub use logs::{foreign, logged};
+pub use replay::{Counted, Seeded, sized, told};
 pub use reports::{Report, at, report};
 
 /// 2026-10-05T10:00:00+05:00, a Monday.

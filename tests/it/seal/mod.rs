@@ -4,6 +4,8 @@ mod declared;
 pub mod failing;
 mod places;
 mod retention;
+mod law;
+mod statistics;
 
 use serde_json::{Value, json};
 use tuman::seal::SealError;
