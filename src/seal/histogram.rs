@@ -142,14 +142,13 @@ impl<K> Histogram<'_, K> {
 
 /// What reaches the threshold, with its margin; and the breakdowns of what does not.
 fn noisy(release: &Release, noise: Noise, sums: Vec<Share>) -> (Vec<Published>, Vec<String>) {
-    let mut margins: HashMap<u32, f64> = HashMap::new();
     let (mut published, mut suppressed) = (Vec::new(), Vec::new());
     for Share { breakdown, dims, value, draws, .. } in sums {
         if value < release.threshold {
             suppressed.push(breakdown);
             continue;
         }
-        let margin = *margins.entry(draws).or_insert_with(|| margin(&[(draws, noise.scale())]));
+        let margin = margin(&[(draws, noise.scale())]);
         published.push(Published { breakdown, dims, value, margin });
     }
     (published, suppressed)

@@ -2,6 +2,9 @@
 //!
 //! The draws are those of [`laplace`](super::laplace). Margins come from the distribution itself, not from the values.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::laplace::{Laplace, Source, System};
 
 pub use super::laplace::NoiseError;
@@ -48,6 +51,14 @@ impl Noise {
 /// `parts` lists how many draws of which scale the sum holds.
 #[must_use]
 pub fn margin(parts: &[(u32, f64)]) -> f64 {
+    // Few are asked for, again and again: one for each breakdown of a release.
+    static KNOWN: Mutex<BTreeMap<Vec<(u32, u64)>, f64>> = Mutex::new(BTreeMap::new());
+    let sum = parts.iter().map(|(n, scale)| (*n, scale.to_bits())).collect();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    *known.entry(sum).or_insert_with(|| computed(parts))
+}
+
+fn computed(parts: &[(u32, f64)]) -> f64 {
     let draws: u32 = parts.iter().map(|(n, _)| n).sum();
     if draws == 0 {
         return 0.0;

@@ -74,7 +74,7 @@ impl Store for Replay {
     }
 }
 
-/// An open day, counted once: whatever rows come afterwards, it is as it was.
+/// An open day, counted once for each catalogue: whatever rows come afterwards, it is as it was.
 pub struct Counted {
     store: Replay,
     region: Region,
@@ -82,9 +82,11 @@ pub struct Counted {
 }
 
 impl Counted {
-    pub fn of(engine: Arc<dyn Store>, region: Region, day: Day, catalogue: &Catalogue) -> Counted {
+    pub fn of(engine: Arc<dyn Store>, region: Region, day: Day, catalogues: &[&Catalogue]) -> Counted {
         let counted = Counted { store: Replay { engine, answers: Mutex::default() }, region, day };
-        counted.seal(catalogue, &mut Seeded::new(0));
+        for catalogue in catalogues {
+            counted.seal(catalogue, &mut Seeded::new(0));
+        }
         counted
     }
 

@@ -5,3 +5,4 @@ mod nowhere;
 mod panics;
 mod sealing;
 pub mod search;
+mod twins;
