@@ -8,10 +8,10 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test examples torture attack fuzz lint advisories format bench flood clean tools
+.PHONY: help run build engine test examples torture attack audit-privacy fuzz lint advisories format bench flood clean tools
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Install what is needed, build, and run the demo on http://127.0.0.1:8080
 	@target/release/tuman demo
@@ -34,6 +34,9 @@ torture: tools engine ## Kill, cut off, fill and damage a collector for seven mi
 
 attack: tools engine ## Attack the privacy promises in full, and print how far each attack gets (half an hour)
 	@TUMAN_ATTACK=full $(CARGO) test --release --locked --test it privacy::attack -- --test-threads 1
+
+audit-privacy: tools engine ## Audit noise, margins and epsilon over 20,000 seals of each day (four minutes)
+	@TUMAN_AUDIT=full $(CARGO) test --locked --features torture --test it -- --test-threads 1 twins seal::law seal::statistics
 
 # How long each target is fuzzed, in seconds.
 FUZZ_SECONDS ?= 600
