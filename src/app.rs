@@ -23,6 +23,7 @@ use crate::catalogue::{CatalogueErrors, Catalogues};
 use crate::clock::{Clock, Zone, date_of};
 use crate::config::Config;
 use crate::export;
+use crate::http::kept::Kept;
 use crate::ingest::{Ingest, Keyed, Settings};
 use crate::keys::{Keyring, write_secret};
 use crate::ledger::flight::Flight;
@@ -73,6 +74,8 @@ pub struct App {
     pub questions: Semaphore,
     /// Exports in memory at one time.
     pub exports: Arc<Semaphore>,
+    /// Answers to questions, as long as they are right.
+    pub kept: Kept,
     /// Who may come in, and how much at one time.
     pub admission: Admission,
     /// The account of what is in the spool.
@@ -294,6 +297,7 @@ impl App {
             withdrawals,
             questions,
             exports,
+            kept: Kept::default(),
             admission,
             flight,
             started_ms: now_ms,

@@ -7,6 +7,7 @@ mod collect;
 pub mod error;
 mod export;
 mod internal;
+pub mod kept;
 mod ledger;
 mod page;
 mod preview;

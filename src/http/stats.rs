@@ -1,16 +1,19 @@
 //! `GET /v1/stats/...`: questions of analysts.
 
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL};
+use std::collections::BTreeMap;
+
+use actix_web::http::header::{ACCEPT, AUTHORIZATION};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::auth::grant;
 use super::error::{Code, Problem};
+use super::kept::Body;
 use crate::access::Role;
 use crate::app::App;
 use crate::audit::{Event, Exported, Recipient, TokenName};
-use crate::stats::{self, ActivityQuery, Asked, EventsQuery, PlacesQuery, ReleaseQuery, geojson};
+use crate::stats::{self, ActivityQuery, Asked, EventsQuery, PlacesQuery, ReleaseQuery, Scope, geojson};
 use crate::store::{Store, StoreError};
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -18,13 +21,15 @@ type Pairs = Query<Vec<(String, String)>>;
 /// `GET /v1/stats/activity`.
 pub(super) async fn activity(request: HttpRequest, pairs: Pairs, app: Data<App>) -> Result<HttpResponse, Problem> {
     let query = asked(&request, &app, |asked| ActivityQuery::parse(&pairs, asked))?;
-    json(answer(&app, move |store| stats::activity(store, &query)).await?)
+    let (asked, scope) = (format!("{query:?}"), query.scope.clone());
+    Ok(kept(&app, asked, scope, move |store| json(&stats::activity(store, &query)?)).await?.response(&request))
 }
 
 /// `GET /v1/stats/events`.
 pub(super) async fn events(request: HttpRequest, pairs: Pairs, app: Data<App>) -> Result<HttpResponse, Problem> {
     let query = asked(&request, &app, |asked| EventsQuery::parse(&pairs, asked))?;
-    json(answer(&app, move |store| stats::events(store, &query)).await?)
+    let (asked, scope) = (format!("{query:?}"), query.scope.clone());
+    Ok(kept(&app, asked, scope, move |store| json(&stats::events(store, &query)?)).await?.response(&request))
 }
 
 /// `GET /v1/stats/places`; GeoJSON where the client prefers it.
@@ -34,7 +39,8 @@ pub(super) async fn places(request: HttpRequest, pairs: Pairs, app: Data<App>) -
         return places_geojson(request, pairs, app).await;
     }
     let query = asked(&request, &app, |asked| PlacesQuery::parse(&pairs, asked))?;
-    json(answer(&app, move |store| stats::places(store, &query)).await?)
+    let (asked, scope) = (format!("{query:?}"), query.scope.clone());
+    Ok(kept(&app, asked, scope, move |store| json(&stats::places(store, &query)?)).await?.response(&request))
 }
 
 /// `GET /v1/stats/places.geojson`.
@@ -44,9 +50,13 @@ pub(super) async fn places_geojson(
     app: Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let query = asked(&request, &app, |asked| PlacesQuery::parse(&pairs, asked))?;
-    let places = answer(&app, {
+    let (asked, scope) = (format!("GeoJSON {query:?}"), query.scope.clone());
+    let body = kept(&app, asked, scope, {
         let query = query.clone();
-        move |store| stats::places(store, &query)
+        move |store| {
+            let places = geojson(&stats::places(store, &query)?);
+            Ok(Body::new("application/geo+json", places.to_string().into_bytes()))
+        }
     })
     .await?;
     // Where the page is open to everyone, what goes to someone without a token is published and not handed out.
@@ -54,9 +64,7 @@ pub(super) async fn places_geojson(
         let recipient = Recipient::Token(TokenName::of(grant));
         record(&app, Event::Exported(Exported::places(&query, recipient))).await?;
     }
-    let body = geojson(&places).to_string();
-    let mut response = HttpResponse::Ok();
-    Ok(response.content_type("application/geo+json").insert_header((CACHE_CONTROL, "private, no-cache")).body(body))
+    Ok(body.response(&request))
 }
 
 /// Writes into the audit log what is handed out, before it goes.
@@ -76,7 +84,10 @@ pub(super) async fn release(
 ) -> Result<HttpResponse, Problem> {
     let query = asked(&request, &app, |asked| ReleaseQuery::parse(&name, &pairs, asked))?;
     let buckets = app.buckets(&query.scope.app);
-    json(answer(&app, move |store| stats::release(store, &query, &buckets)).await?)
+    let bounds: BTreeMap<_, _> = buckets.iter().collect();
+    let (asked, scope) = (format!("{query:?} {bounds:?}"), query.scope.clone());
+    let answer = kept(&app, asked, scope, move |store| json(&stats::release(store, &query, &buckets)?));
+    Ok(answer.await?.response(&request))
 }
 
 /// Checks the token, then the question.
@@ -107,6 +118,28 @@ pub(super) async fn answer<T: Send + 'static>(
     Ok(asked.map_err(|_| Problem::from(Code::ShuttingDown))??)
 }
 
-fn json<T: Serialize>(answer: T) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(answer))
+/// The answer that is kept for a question about an app and period; or the store's, which is kept from now on.
+async fn kept(
+    app: &Data<App>,
+    asked: String,
+    scope: Scope,
+    question: impl FnOnce(&dyn Store) -> Result<Body, StoreError> + Send + 'static,
+) -> Result<Body, Problem> {
+    let shared = app.clone();
+    answer(app, move |store| {
+        let state = stats::state(store, &scope)?;
+        if let Some(known) = shared.kept.find(&asked, &state) {
+            return Ok(known);
+        }
+        let body = question(store)?;
+        shared.kept.keep(asked, state, body.clone());
+        Ok(body)
+    })
+    .await
+}
+
+fn json<T: Serialize>(answer: &T) -> Result<Body, StoreError> {
+    // Numbers, dates and words: what cannot be written as JSON is not among them.
+    let bytes = serde_json::to_vec(answer).map_err(|_| StoreError::Unreadable { row: 0 })?;
+    Ok(Body::new("application/json", bytes))
 }

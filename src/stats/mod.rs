@@ -206,6 +206,24 @@ pub fn release(store: &dyn Store, query: &ReleaseQuery, buckets: &Buckets) -> Re
     })
 }
 
+/// What the answers about an app and period are made of. While it is the same, so are the answers: sealed days never
+/// change, but days are sealed, and old ones may be deleted.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn state(store: &dyn Store, scope: &Scope) -> Result<String, StoreError> {
+    #[derive(Deserialize)]
+    struct Row {
+        state: String,
+    }
+    let statement = Statement::new(include_str!("sql/state.sql"))
+        .bind("app", &scope.app)
+        .bind("from", scope.period.from)
+        .bind("to", scope.period.to);
+    let rows: Vec<Row> = store.rows(&statement)?;
+    Ok(rows.into_iter().map(|row| row.state).collect())
+}
+
 fn seals(store: &dyn Store, scope: &Scope, releases: &[&str]) -> Result<Vec<Seal>, StoreError> {
     let statement = Statement::new(include_str!("sql/seals.sql"))
         .bind("app", &scope.app)

@@ -50,6 +50,48 @@ async fn a_sealed_day_is_answered_with_margins() {
 }
 
 #[actix_web::test]
+async fn answers_are_kept_until_another_day_is_sealed_or_one_is_deleted() {
+    let app = with_a_sealed_day().await;
+    let questions = ["activity", "events", "places", "places.geojson", "releases/active_devices"];
+    let ask = async |what: &str, tag: Option<&str>| {
+        let bearer = format!("Bearer {}", app.analyst_token);
+        let mut headers = vec![("Authorization", bearer.as_str())];
+        headers.extend(tag.map(|tag| ("If-None-Match", tag)));
+        app.get(&format!("/v1/stats/{what}?period=2026-10-05..2026-10-06"), &headers).await
+    };
+    let mut before = Vec::new();
+    for question in questions {
+        let first = ask(question, None).await;
+        let tag = first.header("etag").unwrap().to_owned();
+        assert_eq!(ask(question, None).await.text, first.text);
+        let again = ask(question, Some(&tag)).await;
+        assert_eq!((again.status, again.text.as_str(), again.header("etag")), (304, "", Some(&*tag)));
+        assert_eq!(ask(question, Some("\"another\"")).await.status, 200);
+        before.push((question, tag));
+    }
+    for phone in 0..100 {
+        app.collect(report().of_phone(phone).sent(NOW_MS + DAY_MS)).await;
+    }
+    app.clock.advance(DAY_MS);
+    app.app.sealer.seal(app.app.zone.day(NOW_MS + DAY_MS)).await.unwrap();
+    for (question, tag) in &before {
+        let after = ask(question, Some(tag)).await;
+        assert_eq!((after.status, &after.json()["fresh"]["sealed_days"]), (200, &json!(2)), "{question}");
+    }
+    let delete = |table: &str| {
+        let text = format!("ALTER TABLE {table} DELETE WHERE day = '2026-10-05' SETTINGS mutations_sync = 2");
+        app.store.execute(&tuman::store::Statement::new(text)).unwrap();
+    };
+    delete("releases");
+    let total = ask("releases/region", None).await.json();
+    assert_eq!(total["values"].as_array().unwrap().len(), 1);
+    delete("seals");
+    for question in questions {
+        assert_eq!(ask(question, None).await.json()["fresh"]["sealed_days"], 1, "{question}");
+    }
+}
+
+#[actix_web::test]
 async fn places_come_at_three_precisions_and_as_geojson() {
     let app = with_a_sealed_day().await;
     for (precision, astana) in [(3, "v94"), (4, "v94f"), (5, "v94fc")] {

@@ -151,7 +151,8 @@ fn together(one: &World, other: &World, keys: &[&Key]) -> Feature {
         let columns = [one.column(key), other.column(key)];
         let learnt = columns.each_ref().map(|column| learnt(&column[..half]));
         let [(share, middle), (other_share, other_middle)] = learnt;
-        let is_same = (middle - other_middle).abs() < 6.0 * scale / (half as f64).sqrt();
+        // The standard error of a middle is the scale by the root of the number: nearer ones may well be the same.
+        let is_same = (middle - other_middle).abs() < 3.0 * scale / (half as f64).sqrt();
         for (sums, column) in sums.iter_mut().zip(&columns) {
             for (sum, value) in sums.iter_mut().zip(column) {
                 *sum += match *value {
