@@ -51,6 +51,9 @@ pub(super) struct StatsArgs {
     /// Of places: 3, 4 or 5 characters of a cell
     #[arg(long)]
     precision: Option<String>,
+    /// Values that add up and are not below zero, for display; not of events
+    #[arg(long)]
+    consistent: bool,
 }
 
 #[derive(Debug, Args)]
@@ -100,8 +103,9 @@ pub(super) fn stats(args: &StatsArgs) -> Result<ExitCode> {
         ("breakdown", &args.breakdown),
         ("precision", &args.precision),
     ];
-    let parameters =
-        parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect();
+    let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+    let consistent = args.consistent.then(|| ("consistent".to_owned(), "true".to_owned()));
+    let parameters = parameters.chain(consistent).collect();
     let Reply::Stats(answer) = command(&args.config, &Request::Stats { what: args.what.clone(), parameters })? else {
         bail!("the collector answered something else");
     };

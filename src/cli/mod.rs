@@ -77,7 +77,7 @@ enum Command {
     Budget(budget::BudgetArgs),
     /// Ask a question on releases
     #[command(
-        after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5\n  tuman stats places.geojson > places.geojson\n  tuman stats release event_totals --period yesterday"
+        after_help = "Examples:\n  tuman stats activity --period last_7_days --breakdown platform\n  tuman stats places --precision 5 --consistent\n  tuman stats places.geojson > places.geojson\n  tuman stats release event_totals --period yesterday"
     )]
     Stats(commands::StatsArgs),
     /// Export sealed releases: a release as a file, or all of a period with their description

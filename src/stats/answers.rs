@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{Breakdown, Interval, Made, Numbers, Scope};
+use super::{Breakdown, Interval, Made, Numbers, Scope, Shown};
 
 /// How fresh an answer is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -74,6 +74,7 @@ pub struct Activity {
     pub(super) scope: Scope,
     pub(super) interval: Interval,
     pub(super) breakdown: Breakdown,
+    pub(super) shown: Shown,
     /// The values, by day and dimensions.
     pub series: Vec<Point>,
     /// How they were made.
@@ -130,6 +131,7 @@ impl EventValue {
 pub struct Places {
     pub(super) scope: Scope,
     pub(super) precision: u8,
+    pub(super) shown: Shown,
     /// The busiest first.
     pub cells: Vec<CellValue>,
     /// The whole region.
@@ -189,6 +191,7 @@ impl CellValue {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReleaseAnswer {
     pub(super) scope: Scope,
+    pub(super) shown: Shown,
     /// The release; none where no day of the period has it.
     pub name: Option<String>,
     /// The breakdown; none where the release does not have it.
@@ -218,6 +221,7 @@ impl Serialize for ReleaseAnswer {
         };
         let breakdown = self.breakdown.as_deref().map(|name| if name.is_empty() { "none" } else { name });
         let own = json!({
+            "consistent": self.shown.is_consistent(),
             "release": self.name,
             "breakdown": breakdown,
             "values": self.days.iter().map(day).collect::<Vec<_>>(),
@@ -230,7 +234,12 @@ impl Serialize for ReleaseAnswer {
 
 impl Serialize for Activity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let own = json!({ "interval": self.interval, "breakdown": self.breakdown, "series": self.series });
+        let own = json!({
+            "consistent": self.shown.is_consistent(),
+            "interval": self.interval,
+            "breakdown": self.breakdown,
+            "series": self.series,
+        });
         whole(&self.scope, &self.made, own).serialize(serializer)
     }
 }
@@ -244,7 +253,12 @@ impl Serialize for Events {
 impl Serialize for Places {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let cells: Vec<Value> = self.cells.iter().map(CellValue::properties).collect();
-        let own = json!({ "precision": self.precision, "cells": cells, "region": region(self) });
+        let own = json!({
+            "consistent": self.shown.is_consistent(),
+            "precision": self.precision,
+            "cells": cells,
+            "region": region(self),
+        });
         whole(&self.scope, &self.made, own).serialize(serializer)
     }
 }
@@ -255,6 +269,7 @@ pub fn geojson(places: &Places) -> Value {
     let features: Vec<Value> = places.cells.iter().map(feature).collect();
     let own = json!({
         "type": "FeatureCollection",
+        "consistent": places.shown.is_consistent(),
         "precision": places.precision,
         "region": region(places),
         "features": features,

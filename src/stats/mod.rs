@@ -3,9 +3,11 @@
 //! Guarantees: reads `releases` and `seals` only, and only days whose seal is complete, so that the same question about
 //! sealed days always has the same answer. Every number comes with its 95 % margin; every answer says what was
 //! suppressed, under which parameters, and how fresh it is.
-//! Does not: touch open rows, add noise, or clamp: values are unbiased and can lie below zero.
+//! Does not: touch open rows, add noise, or clamp: values are unbiased and can lie below zero, unless consistent ones are
+//! asked for.
 
 mod answers;
+mod consistent;
 mod numbers;
 mod period;
 mod query;
@@ -20,6 +22,7 @@ pub use answers::{
     Activity, CellValue, EventValue, Events, Fresh, Parameters, Places, Point, ReleaseAnswer, Suppressed, Total,
     geojson,
 };
+pub use consistent::Shown;
 pub use numbers::{Buckets, Numbers, Quantile};
 pub use period::Period;
 pub(crate) use query::Parameters as QueryParameters;
@@ -71,7 +74,7 @@ pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, St
     let seals = seals(store, &query.scope, &[release])?;
     let values = values(store, &query.scope, release, breakdown)?;
     let names: Vec<&str> = breakdown.split(',').filter(|name| !name.is_empty()).collect();
-    let series = match query.interval {
+    let mut series: Vec<Point> = match query.interval {
         Interval::Day => values
             .into_iter()
             .map(|value| Point {
@@ -89,8 +92,12 @@ pub fn activity(store: &dyn Store, query: &ActivityQuery) -> Result<Activity, St
         }),
         Interval::Month => sums(values, "month", |day| (day.first_of_month(), day.last_of_month())),
     };
+    if query.shown.is_consistent() && query.interval == Interval::Day {
+        consistent::answer::activity(store, &query.scope, &names, &mut series)?;
+    }
     let made = Made::of(&query.scope, seals);
-    Ok(Activity { scope: query.scope.clone(), interval: query.interval, breakdown: query.breakdown, series, made })
+    let ActivityQuery { scope, interval, breakdown, shown } = query.clone();
+    Ok(Activity { scope, interval, breakdown, shown, series, made })
 }
 
 /// Sums of the daily flags `measure` over weeks or months: each device is counted on its first day of it.
@@ -153,7 +160,12 @@ pub fn places(store: &dyn Store, query: &PlacesQuery) -> Result<Places, StoreErr
         region.get_or_insert_with(Total::default).add(value.value, value.margin);
     }
     let made = Made::of(&query.scope, seals);
-    Ok(Places { scope: query.scope.clone(), precision: query.precision, cells, region, made })
+    let PlacesQuery { scope, precision, shown } = query.clone();
+    let mut answer = Places { scope, precision, shown, cells, region, made };
+    if shown.is_consistent() {
+        consistent::answer::places(store, &query.scope, &mut answer)?;
+    }
+    Ok(answer)
 }
 
 /// Answers the question for any release, day by day and summed over the period. `buckets` are those of the catalogue
@@ -175,6 +187,7 @@ pub fn release(store: &dyn Store, query: &ReleaseQuery, buckets: &Buckets) -> Re
     let Some(breakdown) = breakdown else {
         return Ok(ReleaseAnswer {
             scope: query.scope.clone(),
+            shown: query.shown,
             name,
             breakdown: None,
             dims: Vec::new(),
@@ -194,16 +207,12 @@ pub fn release(store: &dyn Store, query: &ReleaseQuery, buckets: &Buckets) -> Re
     let sums: Vec<(Vec<String>, Total)> = by_dims.into_iter().collect();
     let numbers = numbers::of(&dims, &sums, buckets);
     let made = Made::of(&query.scope, seals);
-    Ok(ReleaseAnswer {
-        scope: query.scope.clone(),
-        name,
-        breakdown: Some(breakdown),
-        dims,
-        days,
-        sums,
-        numbers,
-        made,
-    })
+    let (scope, shown, breakdown) = (query.scope.clone(), query.shown, Some(breakdown));
+    let mut answer = ReleaseAnswer { scope, shown, name, breakdown, dims, days, sums, numbers, made };
+    if shown.is_consistent() {
+        consistent::answer::release(store, &mut answer)?;
+    }
+    Ok(answer)
 }
 
 /// What the answers about an app and period are made of. While it is the same, so are the answers: sealed days never

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use tuman_privacy::catalogue::is_name;
 
-use super::{Period, Scope};
+use super::{Period, Scope, Shown};
 
 /// One thing that is wrong with a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -66,6 +66,8 @@ pub struct ActivityQuery {
     pub interval: Interval,
     /// What they are told apart by.
     pub breakdown: Breakdown,
+    /// Which values.
+    pub shown: Shown,
 }
 
 /// A question for events.
@@ -82,6 +84,8 @@ pub struct PlacesQuery {
     pub scope: Scope,
     /// Characters of a cell: 3, 4 or 5.
     pub precision: u8,
+    /// Which values.
+    pub shown: Shown,
 }
 
 /// A question for any release.
@@ -93,6 +97,8 @@ pub struct ReleaseQuery {
     pub name: String,
     /// Its breakdown, as in the release; the finest, if none is asked for.
     pub breakdown: Option<String>,
+    /// Which values.
+    pub shown: Shown,
 }
 
 /// What a question may be about: the app a token is bound to, the apps there are, and the day it is.
@@ -157,6 +163,10 @@ impl<'a> Parameters<'a> {
         Some(Scope { app: app?, period: period? })
     }
 
+    fn shown(&mut self) -> Shown {
+        self.choice("consistent", &[("true", Shown::Consistent), ("false", Shown::Published)], Shown::Published)
+    }
+
     pub(crate) fn end(mut self, known: &'static str) -> Vec<Problem> {
         if !self.pairs.is_empty() {
             self.wrong(None, format!("the parameters are {known}, each once"));
@@ -185,9 +195,10 @@ impl ActivityQuery {
         if interval != Interval::Day && breakdown != Breakdown::None {
             parameters.wrong("breakdown", "none, where interval is week or month");
         }
-        let problems = parameters.end("app, period, interval, breakdown");
+        let shown = parameters.shown();
+        let problems = parameters.end("app, period, interval, breakdown, consistent");
         match scope {
-            Some(scope) if problems.is_empty() => Ok(ActivityQuery { scope, interval, breakdown }),
+            Some(scope) if problems.is_empty() => Ok(ActivityQuery { scope, interval, breakdown, shown }),
             _ => Err(problems),
         }
     }
@@ -225,11 +236,12 @@ impl ReleaseQuery {
         if breakdown.is_some_and(|text| !is_breakdown(text)) {
             parameters.wrong("breakdown", "dimensions of the release, separated by commas, or none");
         }
-        let problems = parameters.end("app, period, breakdown");
+        let shown = parameters.shown();
+        let problems = parameters.end("app, period, breakdown, consistent");
         // What the releases call the total has no name.
         let breakdown = breakdown.map(|text| if text == "none" { String::new() } else { text.to_owned() });
         match scope {
-            Some(scope) if problems.is_empty() => Ok(ReleaseQuery { scope, name: name.to_owned(), breakdown }),
+            Some(scope) if problems.is_empty() => Ok(ReleaseQuery { scope, name: name.to_owned(), breakdown, shown }),
             _ => Err(problems),
         }
     }
@@ -244,9 +256,10 @@ impl PlacesQuery {
         let mut parameters = Parameters::of(pairs);
         let scope = parameters.scope(asked);
         let precision = parameters.choice("precision", &[("3", 3), ("4", 4), ("5", 5)], 4);
-        let problems = parameters.end("app, period, precision");
+        let shown = parameters.shown();
+        let problems = parameters.end("app, period, precision, consistent");
         match scope {
-            Some(scope) if problems.is_empty() => Ok(PlacesQuery { scope, precision }),
+            Some(scope) if problems.is_empty() => Ok(PlacesQuery { scope, precision, shown }),
             _ => Err(problems),
         }
     }

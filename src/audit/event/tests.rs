@@ -4,7 +4,7 @@ use super::*;
 use crate::access::{Basis, Role, issue};
 use crate::catalogue::Catalogue;
 use crate::export::{self, Format, Query, ReleaseQuery};
-use crate::stats::{Period, PlacesQuery, Scope};
+use crate::stats::{Period, PlacesQuery, Scope, Shown};
 
 const DOCUMENT: &str = include_str!("../../../docs/operations.md");
 
@@ -32,7 +32,8 @@ fn one_of_each() -> Vec<Event> {
     events.push(Event::DaySealed(DaySealed::with(&journal, Some(&key))));
     let deleted = ReleasesDeleted { from: day, to: day, days: 1, retention_days: 730 };
     events.push(Event::ReleasesDeleted(deleted));
-    events.push(Event::Exported(Exported::places(&PlacesQuery { scope, precision: 5 }, Recipient::Command)));
+    let places = PlacesQuery { scope, precision: 5, shown: Shown::Published };
+    events.push(Event::Exported(Exported::places(&places, Recipient::Command)));
     let case = CaseNumber::parse("2026/17").unwrap();
     let (app, list) = (Some(AppId("kz.example.app".into())), ListName("04".to_owned()));
     let registered = WithdrawalRegistered { case: case.clone(), received: day, due: day, app, list: list.clone() };

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::demo::cities;
 use crate::stats::{
     Activity, ActivityQuery, Breakdown, CellValue, EventValue, Events, EventsQuery, Interval, Made, Parameters,
-    Period, Places, PlacesQuery, Point, Scope, Suppressed, Total,
+    Period, Places, PlacesQuery, Point, Scope, Shown, Suppressed, Total,
 };
 
 /// How many days the page looks back.
@@ -37,6 +37,7 @@ impl Questions {
             scope: period(from, to),
             interval,
             breakdown: Breakdown::None,
+            shown: Shown::Published,
         };
         let yesterday = ago(1);
         Questions {
@@ -46,7 +47,7 @@ impl Questions {
             // From a first on, so that no month is cut.
             months: activity(ago(DAYS).first_of_month(), yesterday, Interval::Month),
             events: EventsQuery { scope: period(ago(DAYS), yesterday) },
-            places: PlacesQuery { scope: period(ago(DAYS), yesterday), precision },
+            places: PlacesQuery { scope: period(ago(DAYS), yesterday), precision, shown: Shown::Published },
         }
     }
 }
