@@ -370,7 +370,8 @@ impl Config {
         let loading = 3 * self.spool.segment.bytes();
         let bodies = self.limits.bodies.bytes();
         let exports = crate::app::EXPORTS as u64 * EXPORT_BYTES;
-        ByteSize::of(self.store.memory.bytes() + bodies + connections + remembered + loading + exports + FIXED_BYTES)
+        let answers = crate::http::kept::MOST_BYTES as u64;
+        ByteSize::of(self.store.memory.bytes() + bodies + connections + remembered + loading + exports + answers + FIXED_BYTES)
     }
 
     /// Makes relative paths start at `folder`.

@@ -154,3 +154,104 @@ fn moved(total: &Total, value: i64) -> Total {
 fn number(value: i64) -> f64 {
     value as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::noise::{Noise, margin, variance};
+    use proptest::prelude::*;
+
+    fn total(value: i64, margin: f64) -> Total {
+        Total { value, margin, days: 1 }
+    }
+
+    fn place(cell: &str, value: i64, epsilon: f64) -> Place {
+        let scale = Noise::new(1, epsilon).scale();
+        Place { cell: cell.into(), total: total(value, margin(&[(1, scale)])), variance: variance(scale) }
+    }
+
+    #[test]
+    fn cells_keep_within_their_parents_and_the_region() {
+        let seen =
+            [("", 995, 0.1), ("v94", 1_002, 0.15), ("v94f", 700, 0.25), ("v94g", 311, 0.25), ("v94fc", 690, 0.5)];
+        let fitted = places(seen.map(|(cell, value, epsilon)| place(cell, value, epsilon)).into(), false);
+        let value = |cell: &str| fitted[cell].value;
+        assert!(value("v94") <= value("") && value("v94f") + value("v94g") <= value("v94"), "{fitted:?}");
+        // The noisiest gives way the most, and what fits stays.
+        assert!(value("") - 995 > (1_002 - value("v94")).abs() && value("v94fc") == 690, "{fitted:?}");
+        for (cell, value, epsilon) in seen {
+            let published = place(cell, value, epsilon).total;
+            let moved = (fitted[cell].value - published.value).abs() as f64;
+            assert_eq!(fitted[cell].margin, published.margin + moved, "{cell}");
+        }
+    }
+
+    #[test]
+    fn where_all_cells_are_there_they_are_the_region() {
+        let seen = || vec![place("", 1_000, 0.1), place("v94", 600, 0.15), place("v95", 300, 0.15)];
+        let apart = places(seen(), false);
+        assert_eq!(["", "v94", "v95"].map(|cell| apart[cell].value), [1_000, 600, 300]);
+        let whole = places(seen(), true);
+        assert_eq!(whole["v94"].value + whole["v95"].value, whole[""].value);
+        assert!(whole["v94"].value > 600 && whole[""].value < 1_000);
+    }
+
+    #[test]
+    fn the_total_stays_and_its_parts_keep_within_it() {
+        let named = |values: &[(&[&str], i64)], margin: f64| -> BTreeMap<Vec<String>, Total> {
+            let named = |dims: &[&str]| dims.iter().map(|dim| (*dim).to_owned()).collect();
+            values.iter().map(|(dims, value)| (named(dims), total(*value, margin))).collect()
+        };
+        let levels = vec![
+            named(&[(&[], 100)], 51.0),
+            named(&[(&["android"], 80), (&["ios"], 30)], 30.0),
+            named(&[(&["android", "1"], 50), (&["ios", "1"], 25), (&["ios", "2"], -3), (&["web", "1"], 21)], 12.0),
+        ];
+        let done = breakdowns(&levels, |_| true);
+        let values = |at: usize| done[at].values().map(|total| total.value).collect::<Vec<_>>();
+        assert_eq!((values(0), values(1)), (vec![100], vec![75, 25]));
+        // What web is in is not published: it is bounded by nothing.
+        assert_eq!(values(2), [50, 25, 0, 21]);
+        assert_eq!(done[1].values().map(|total| total.margin).collect::<Vec<_>>(), [35.0, 35.0]);
+        let unbounded = breakdowns(&levels, |dims| !dims.is_empty());
+        assert_eq!(unbounded[1].values().map(|total| total.value).collect::<Vec<_>>(), [80, 30]);
+    }
+
+    #[test]
+    fn a_whole_that_lacks_a_day_bounds_nothing() {
+        let (first, second) = (jiff::civil::date(2026, 10, 1), jiff::civil::date(2026, 10, 2));
+        let dims = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let wholes = BTreeSet::from([(first, dims(&["a"])), (second, dims(&["a"])), (first, dims(&["b"]))]);
+        let parts = BTreeSet::from([(first, dims(&["a", "x"])), (second, dims(&["b", "x"]))]);
+        assert_eq!(covered(&wholes, &parts), BTreeSet::from([dims(&["a"])]));
+    }
+
+    proptest! {
+        /// Seen values of any kind: whole numbers come out that hold all that is promised.
+        #[test]
+        fn any_places_become_consistent(seen in prop::collection::vec((0..3_u8, 0..4_u8, 0..4_u8, -80..300_i64), 1..60)) {
+            let mut all = vec![place("", 500, 0.1)];
+            for (a, b, c, value) in seen {
+                let cell = format!("v9{a}{b}{c}");
+                for (length, epsilon) in [(3, 0.15), (4, 0.25), (5, 0.5)] {
+                    if all.iter().all(|place| place.cell != cell[..length]) {
+                        all.push(place(&cell[..length], value * (6 - length as i64), epsilon));
+                    }
+                }
+            }
+            let fitted = places(all.clone(), false);
+            for place in &all {
+                let children: i64 = fitted
+                    .iter()
+                    .filter(|(cell, _)| match place.cell.len() {
+                        0 => cell.len() == 3,
+                        length => cell.len() == length + 1 && cell.starts_with(&place.cell),
+                    })
+                    .map(|(_, total)| total.value)
+                    .sum();
+                let value = fitted[&place.cell].value;
+                prop_assert!(value >= 0 && children <= value, "{}: {children} of {value}", place.cell);
+            }
+        }
+    }
+}

@@ -92,6 +92,37 @@ async fn answers_are_kept_until_another_day_is_sealed_or_one_is_deleted() {
 }
 
 #[actix_web::test]
+async fn consistent_values_add_up_across_questions() {
+    let app = with_a_sealed_day().await;
+    let ask = async |question: &str| app.stats(&format!("{question}&period=yesterday&consistent=true")).await.json();
+    let sum = |values: &serde_json::Value, key: &str| -> i64 {
+        values.as_array().unwrap().iter().map(|value| value[key].as_i64().unwrap()).sum()
+    };
+    let mut within = i64::MAX;
+    for precision in [3, 4, 5] {
+        let answer = ask(&format!("places?precision={precision}")).await;
+        assert_eq!(answer["consistent"], true);
+        let cells = sum(&answer["cells"], "device_days");
+        assert!(cells > 300 && cells <= within.min(answer["region"]["device_days"].as_i64().unwrap()), "{answer}");
+        within = cells;
+    }
+    let whole = sum(&ask("activity?breakdown=none").await["series"], "devices");
+    let mut within = whole;
+    for breakdown in ["platform", "platform,version"] {
+        let parts = sum(&ask(&format!("activity?breakdown={breakdown}")).await["series"], "devices");
+        let answer = ask(&format!("releases/active_devices?breakdown={breakdown}")).await;
+        assert!(parts > 300 && parts <= within, "{breakdown}: {parts} of {within}");
+        assert_eq!([sum(&answer["values"], "value"), sum(&answer["sums"], "value")], [parts, parts]);
+        within = parts;
+    }
+    // The total is the published one.
+    let published = app.stats("activity?period=yesterday").await.json();
+    assert_eq!((sum(&published["series"], "devices"), &published["consistent"]), (whole, &json!(false)));
+    // A sum of events has no whole to keep within.
+    assert_eq!(app.stats("events?consistent=true").await.code(), "invalid_query");
+}
+
+#[actix_web::test]
 async fn places_come_at_three_precisions_and_as_geojson() {
     let app = with_a_sealed_day().await;
     for (precision, astana) in [(3, "v94"), (4, "v94f"), (5, "v94fc")] {

@@ -10,7 +10,7 @@ use crate::withdrawal::withdraw;
 /// A body, headers that stand over the usual ones, and the code of the problem; none where it is taken.
 type Case = (Vec<u8>, Vec<(&'static str, &'static str)>, &'static str);
 
-const EVERY_QUESTION: [&str; 15] = [
+const EVERY_QUESTION: [&str; 19] = [
     "activity?period=yesterday",
     "activity?period=yesterday&breakdown=platform",
     "activity?period=yesterday&breakdown=version",
@@ -26,6 +26,10 @@ const EVERY_QUESTION: [&str; 15] = [
     "releases/active_devices?period=yesterday",
     "releases/active_devices?period=yesterday&breakdown=none",
     "releases/event_totals?period=yesterday",
+    "activity?period=yesterday&breakdown=platform,version&consistent=true",
+    "places?period=yesterday&precision=5&consistent=true",
+    "places.geojson?period=yesterday&consistent=true",
+    "releases/active_devices?period=yesterday&consistent=true",
 ];
 
 #[actix_web::test]

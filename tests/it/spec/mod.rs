@@ -7,6 +7,7 @@ mod dictionary;
 mod inventory;
 mod metrics;
 pub mod openapi;
+mod reading;
 mod schema;
 mod vectors;
 mod words;
