@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test examples torture attack audit-privacy fuzz lint advisories format bench flood clean tools
+.PHONY: help run build engine test examples torture attack audit-privacy fuzz lint advisories format bench bench-stats flood clean tools
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ torture: tools engine ## Kill, cut off, fill and damage a collector for seven mi
 attack: tools engine ## Attack the privacy promises in full, and print how far each attack gets (half an hour)
 	@TUMAN_ATTACK=full $(CARGO) test --release --locked --test it privacy::attack -- --test-threads 1
 
-audit-privacy: tools engine ## Audit noise, margins and epsilon over 20,000 seals of each day (four minutes)
+audit-privacy: tools engine ## Audit noise, margins and epsilon over 20,000 seals of each day (six minutes)
 	@TUMAN_AUDIT=full $(CARGO) test --locked --features torture --test it -- --test-threads 1 twins seal::law seal::statistics
 
 # How long each target is fuzzed, in seconds.
@@ -72,6 +72,9 @@ format: tools ## Format the code
 
 bench: tools engine ## Measure collection beside its floors, on the built program
 	@$(CARGO) bench --locked --bench collect
+
+bench-stats: tools engine ## Seal a year of an app with 500 declared cells, and time every question about it
+	@$(CARGO) bench --locked --bench stats
 
 flood: tools engine ## Flood the built program with ten times what it takes, for a minute
 	@$(CARGO) bench --locked --bench flood

@@ -13,7 +13,7 @@ const VALUES: [(&str, &str, &str); 9] = [
     ("active_devices", "", "all active devices"),
     ("active_devices", "platform", "a platform's"),
     ("active_devices", "platform,version", "a version's on a platform"),
-    ("first_use", "first", "first use of the week, a day's"),
+    ("first_use", "first", "first use (`day`)"),
     ("cohorts", "day", "a cohort, a week of retention"),
     ("region", "", "the whole region"),
     ("places_5", "cell", "a place of 5 characters"),
