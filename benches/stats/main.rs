@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tuman::app::{App, Declared};
-use tuman::clock::{ManualClock, date_of};
+use tuman::clock::{Clock, ManualClock, SystemClock, date_of};
 use tuman::config::{Layers, load};
 use tuman::store::{Statement, Store, Value};
 use tuman_privacy::code::{Sort, code};
@@ -183,7 +183,7 @@ async fn year(folder: &Path, days: u16) -> Result<(Date, Date, Sizes)> {
     let flags = vec![("paths.keys".to_owned(), format!("{:?}", folder.join("keys")))];
     let config = load(&Layers { file: Some(file), flags, ..Layers::default() })?;
     let store = App::open_store(&config)?;
-    let now_ms = Timestamp::now().as_millisecond();
+    let now_ms = SystemClock.now_ms();
     let clock = Arc::new(ManualClock::at(now_ms));
     let app = Arc::new(App::open(config.clone(), Declared::read(&config)?, store.clone(), clock)?);
     let loading = actix_web::rt::spawn(app.loader.clone().run());

@@ -371,7 +371,9 @@ impl Config {
         let bodies = self.limits.bodies.bytes();
         let exports = crate::app::EXPORTS as u64 * EXPORT_BYTES;
         let answers = crate::http::kept::MOST_BYTES as u64;
-        ByteSize::of(self.store.memory.bytes() + bodies + connections + remembered + loading + exports + answers + FIXED_BYTES)
+        ByteSize::of(
+            self.store.memory.bytes() + bodies + connections + remembered + loading + exports + answers + FIXED_BYTES,
+        )
     }
 
     /// Makes relative paths start at `folder`.

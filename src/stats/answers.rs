@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -208,15 +209,44 @@ pub struct ReleaseAnswer {
     pub made: Made,
 }
 
+/// Values of a release, written as they are: a year of them is long.
+struct Values<'a> {
+    names: &'a [String],
+    days: &'a [(Date, Vec<String>, i64, f64)],
+}
+
+/// Names and values of dimensions, as an object.
+struct Dims<'a>(&'a [String], &'a [String]);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            day: Date,
+            dims: Dims<'a>,
+            value: i64,
+            #[serde(serialize_with = "rounded")]
+            margin: f64,
+        }
+        serializer.collect_seq(self.days.iter().map(|(day, dims, value, margin)| Row {
+            day: *day,
+            dims: Dims(self.names, dims),
+            value: *value,
+            margin: *margin,
+        }))
+    }
+}
+
+impl Serialize for Dims<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().zip(self.1))
+    }
+}
+
 impl Serialize for ReleaseAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let named = |values: &[String]| self.dims.iter().cloned().zip(values.iter().cloned()).collect();
-        let day = |(day, dims, value, margin): &(Date, Vec<String>, i64, f64)| {
-            let dims: BTreeMap<String, String> = named(dims);
-            json!({ "day": day, "dims": dims, "value": value, "margin": round(*margin, 10.0) })
-        };
         let sum = |(dims, total): &(Vec<String>, Total)| {
-            let dims: BTreeMap<String, String> = named(dims);
+            let dims: BTreeMap<&String, &String> = self.dims.iter().zip(dims).collect();
             json!({ "dims": dims, "value": total.value, "margin": round(total.margin, 10.0), "days": total.days })
         };
         let breakdown = self.breakdown.as_deref().map(|name| if name.is_empty() { "none" } else { name });
@@ -224,11 +254,18 @@ impl Serialize for ReleaseAnswer {
             "consistent": self.shown.is_consistent(),
             "release": self.name,
             "breakdown": breakdown,
-            "values": self.days.iter().map(day).collect::<Vec<_>>(),
             "sums": self.sums.iter().map(sum).collect::<Vec<_>>(),
             "numbers": self.numbers,
         });
-        whole(&self.scope, &self.made, own).serialize(serializer)
+        let Value::Object(whole) = whole(&self.scope, &self.made, own) else {
+            return Err(serde::ser::Error::custom("an answer is an object"));
+        };
+        let mut answer = serializer.serialize_map(Some(whole.len() + 1))?;
+        for (key, value) in &whole {
+            answer.serialize_entry(key, value)?;
+        }
+        answer.serialize_entry("values", &Values { names: &self.dims, days: &self.days })?;
+        answer.end()
     }
 }
 
