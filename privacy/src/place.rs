@@ -199,18 +199,11 @@ impl Region {
     /// The region's cells of `COARSEST` characters: the top of the public domain of places.
     #[must_use]
     pub fn coarsest_cells(&self) -> Vec<Cell> {
-        let mut cells = Vec::new();
-        for a in ALPHABET {
-            for b in ALPHABET {
-                for c in ALPHABET {
-                    let cell = Cell { characters: [*a, *b, *c, 0, 0, 0], length: 3 };
-                    if self.holds(cell.as_str()) {
-                        cells.push(cell);
-                    }
-                }
-            }
-        }
-        cells
+        // From the whole world down: what lies outside is left out with everything in it.
+        let is_held = |prefix: &Prefix| self.holds(prefix.as_str());
+        let pairs = Prefix::all().filter(is_held).flat_map(Prefix::children).filter(is_held);
+        let threes = pairs.flat_map(Prefix::children).filter(is_held);
+        threes.filter_map(|prefix| Cell::from_geohash(prefix.as_str())).collect()
     }
 
     /// The children of a cell that lie in the region, at most 32. None in a sensitive place: nobody is counted there, so

@@ -2,9 +2,9 @@
 
 mod declared;
 pub mod failing;
+mod law;
 mod places;
 mod retention;
-mod law;
 mod statistics;
 
 use serde_json::{Value, json};
