@@ -214,11 +214,10 @@ impl Region {
     #[must_use]
     pub fn coarsest_cells(&self) -> Vec<Cell> {
         // From the whole world down: what lies outside is left out with everything in it.
-        let mut cells = Vec::from([Cell { characters: [0; 6], length: 0 }]);
-        for _ in 0..COARSEST {
-            cells = cells.into_iter().flat_map(|cell| self.children(cell)).collect();
-        }
-        cells
+        let is_held = |prefix: &Prefix| self.holds(prefix.as_str());
+        let pairs = Prefix::all().filter(is_held).flat_map(Prefix::children).filter(is_held);
+        let threes = pairs.flat_map(Prefix::children).filter(is_held);
+        threes.filter_map(|prefix| Cell::from_geohash(prefix.as_str())).collect()
     }
 
     /// The children of a cell that lie in the region, at most 32. None in a sensitive place: nobody is counted there, so
@@ -236,9 +235,7 @@ impl Region {
                 *slot = *character;
             }
             child.length += 1;
-            // Of a sensitive place itself the cell of three characters is kept.
-            let is_kept = usize::from(child.length) <= COARSEST || !self.is_sensitive(child.as_str());
-            if is_kept && self.holds(child.as_str()) {
+            if self.holds(child.as_str()) && !self.is_sensitive(child.as_str()) {
                 cells.push(child);
             }
         }

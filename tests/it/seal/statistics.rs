@@ -91,7 +91,7 @@ async fn day() -> (Counted, Catalogue) {
     }
     app.drain().await;
     // A small region, for speed: each of its cells gets noise in every seal.
-    let region = Region::within([70.0, 49.0, 74.0, 52.0], Vec::new());
+    let region = Region::within([70.0, 49.0, 74.0, 52.0], vec![]);
     let catalogue = Catalogue::parse(include_str!("../harness/catalogue.toml")).unwrap();
     (Counted::of(app.store.clone(), region, app.app.zone.day(NOW_MS), &[&catalogue]), catalogue)
 }
@@ -141,7 +141,7 @@ fn draws(release: &Release, catalogue: &Catalogue, key: &Key) -> u32 {
     if release.measure == Measure::FirstUse {
         return classes.into_iter().find(|(class, _)| *class == key.2[0]).unwrap().1;
     }
-    let region = Region::within([0.0; 4], Vec::new());
+    let region = Region::within([0.0; 4], vec![]);
     let breakdowns = release.breakdowns(&catalogue.public(&region));
     breakdowns.into_iter().find(|breakdown| breakdown.name == key.1).unwrap().draws
 }

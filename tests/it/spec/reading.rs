@@ -59,7 +59,7 @@ fn table() -> String {
 }
 
 fn margin(catalogue: &Catalogue, release: &Release, breakdown: &str) -> f64 {
-    let nowhere = tuman_privacy::place::Region::within([0.0; 4], Vec::new());
+    let nowhere = tuman_privacy::place::Region::within([0.0; 4], vec![]);
     let breakdowns = release.breakdowns(&catalogue.public(&nowhere));
     release.margin(breakdowns.iter().find(|known| known.name == breakdown).unwrap().draws)
 }

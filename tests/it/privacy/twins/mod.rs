@@ -174,7 +174,7 @@ async fn post(app: &TestApp, phone: u64, names: &[&str], place: (f64, f64), vers
 async fn count(app: &TestApp, audited: &Audited) -> Counted {
     app.drain().await;
     // A small region, for speed: each of its cells gets noise in every seal.
-    let region = Region::within([71.0, 49.0, 73.0, 52.0], Vec::new());
+    let region = Region::within([71.0, 49.0, 73.0, 52.0], vec![]);
     Counted::of(app.store.clone(), region, app.app.zone.day(NOW_MS), &audited.all())
 }
 
