@@ -393,9 +393,9 @@ impl Campaign {
                 "SELECT count() AS n FROM usage_open WHERE day = {day:Date}",
             ]
             .map(|sql| rows(sql)[0]["n"].clone());
-            let declared = defaults::ALL;
-            let all = declared.iter().map(|release| if release.windows.is_some() { u64::from(HOURS) } else { 1 });
-            if (&seals, &twice, &left) != (&Value::from(all.sum::<u64>()), &Value::from(0), &Value::from(0)) {
+            let of = |windows: Option<u32>| if windows.is_some() { u64::from(HOURS) } else { 1 };
+            let all: u64 = defaults::ALL.into_iter().map(|release| of(release.windows)).sum();
+            if (&seals, &twice, &left) != (&Value::from(all), &Value::from(0), &Value::from(0)) {
                 self.outcome.total.problems.push(format!("{}: seals {seals}, twice {twice}, rows {left}", date(day)));
             }
             let first = self.releases.entry(day).or_insert_with(|| releases.clone());
