@@ -1,14 +1,14 @@
 # Tuman. `make help` lists what there is.
 #
-# Everything is fetched through cargo and npm, pinned by their lock files. Results go to target/, engine/node_modules/
-# and demo-data/, which git ignores.
+# Everything is fetched through cargo and npm, pinned by their lock files. Results go to target/, engine/node_modules/,
+# dashboard/node_modules/, dashboard/dist/ and demo-data/, which git ignores.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build engine test examples torture attack fuzz lint advisories format bench flood clean tools
+.PHONY: help run build engine dashboard browser pictures test examples torture attack fuzz lint advisories format bench flood clean tools
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ help: ## Show this list
 run: build ## Install what is needed, build, and run the demo on http://127.0.0.1:8080
 	@target/release/tuman demo
 
-build: tools engine ## Build the program: target/release/tuman
+build: tools engine dashboard ## Build the program: target/release/tuman
 	@$(CARGO) build --release --locked
 
 engine: tools ## Fetch the pinned ClickHouse library into engine/node_modules
@@ -26,8 +26,35 @@ examples: ## Install what the Python examples of docs/exports.md need
 	@command -v python3 >/dev/null || { echo "missing: python3. Install Python 3.11 or later: apt-get install python3-venv" >&2; exit 1; }
 	@examples/venv.sh >/dev/null
 
-test: tools engine examples ## Build and run every test, on the real engine
+# What the dashboard is made of. Without it cargo compiles a program that says so in its place.
+DASHBOARD := $(shell find dashboard/src dashboard/scripts -type f ! -name schema.d.ts) $(wildcard dashboard/*.*) \
+	sdk-spec/openapi.yaml src/demo/cities.tsv
+dashboard: tools dashboard/dist/index.html.gz ## Build the dashboard, which the program embeds
+
+dashboard/dist/index.html.gz: dashboard/node_modules/.package-lock.json $(DASHBOARD)
+	@npm --prefix dashboard run --silent build
+
+dashboard/node_modules/.package-lock.json: dashboard/package-lock.json
+	@echo "dashboard: fetching its parts (about 100 MB, once)" >&2
+	@npm --prefix dashboard ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+test: tools engine examples dashboard browser ## Build and run every test, on the real engine and in a real browser
 	@$(CARGO) test --workspace --locked --features tuman/torture
+	@$(CARGO) build --locked --features torture
+	@node --test dashboard/tests/dashboard.mjs
+
+# Debian's Chromium, for the tests of the dashboard.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || echo /usr/bin/chromium)
+export CHROMIUM
+browser:
+	@test -x "$(CHROMIUM)" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >&2; } || \
+		{ echo "missing: chromium. Install it (apt-get install chromium), or name another in CHROMIUM" >&2; exit 1; }
+
+pictures: tools engine dashboard browser ## Take the pictures in docs/pictures anew, as the tests see them
+	@$(CARGO) build --locked --features torture
+	@PICTURES=docs/pictures node --test --test-name-pattern=pictures dashboard/tests/dashboard.mjs
 
 torture: tools engine ## Kill, cut off, fill and damage a collector for seven minutes, and hold it to account
 	@TORTURE_KILLS=$${TORTURE_KILLS:-200} $(CARGO) test --locked --features torture --test torture
@@ -53,11 +80,12 @@ fuzz: tools .tools/bin/cargo-fuzz ## Fuzz what reads untrusted bytes, 10 minutes
 .tools/bin/cargo-fuzz:
 	@$(CARGO) install cargo-fuzz --version 0.13.1 --locked --root .tools
 
-lint: tools ## Check format, lints and documentation; dependencies too where cargo-deny is installed
+lint: tools dashboard/node_modules/.package-lock.json ## Check format, lints and documentation; dependencies too where cargo-deny is installed
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@$(CARGO) clippy --all-targets --locked --features torture -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@npm --prefix dashboard run --silent check
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	else echo "lint: cargo-deny is not installed (cargo install cargo-deny --locked): dependencies were not checked"; fi
 
@@ -74,7 +102,7 @@ flood: tools engine ## Flood the built program with ten times what it takes, for
 	@$(CARGO) bench --locked --bench flood
 
 clean: ## Remove what was built, fetched and simulated
-	@rm -rf target fuzz/target engine/node_modules demo-data
+	@rm -rf target fuzz/target engine/node_modules dashboard/node_modules dashboard/dist/assets dashboard/dist/index.html.* demo-data
 
 # Says which tool is missing and how to get it, before anything half-way fails.
 tools:

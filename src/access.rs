@@ -1,19 +1,23 @@
 //! Who may do what: tokens of apps, analysts, partners, operators and officers.
 //!
-//! Guarantees: tokens are 256 random bits and stored as SHA-256 only; every refusal is the same.
-//! The file is TOML, one `[[token]]` per token: `name`, `role`, `sha256`, `app` where it is bound to one, and `basis` for
-//! partners.
+//! Guarantees: tokens are 256 random bits and stored as SHA-256 only; every refusal is the same; one that has expired is
+//! as if it were not there.
+//! The file is TOML, one `[[token]]` per token: `name`, `role`, `sha256`, `app` where it is bound to one, `basis` for
+//! partners, and `expires` where it does not last.
+
+pub mod file;
 
 use std::collections::HashMap;
 use std::path::Path;
 
+use jiff::Timestamp;
 use rand::TryRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 /// What a token is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// An app's key: writes reports of one app, reads nothing.
@@ -94,6 +98,9 @@ pub struct Grant {
     pub basis: Option<Basis>,
     /// SHA-256 of the token, in hex.
     pub sha256: String,
+    /// From when on it grants nothing; none where it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
 }
 
 impl Grant {
@@ -102,6 +109,18 @@ impl Grant {
     pub fn reaches(&self, app: &str) -> bool {
         self.app.as_deref().is_none_or(|bound| bound == app)
     }
+
+    /// True where it has not expired.
+    #[must_use]
+    pub fn is_in_force(&self, now_ms: i64) -> bool {
+        self.expires.is_none_or(|expires| now_ms < expires.as_millisecond())
+    }
+}
+
+/// The hash by which a token is known.
+#[must_use]
+pub fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 /// All grants, by the hash of their token.
@@ -124,6 +143,18 @@ pub enum AccessError {
         /// What is wrong and what would be right.
         what: String,
     },
+    /// It cannot be written.
+    #[error("the access file {0} cannot be written ({1})")]
+    Write(String, std::io::Error),
+    /// There is a token of this name.
+    #[error("there is a token of this name: choose another, or revoke it first")]
+    NameTaken,
+    /// There is none.
+    #[error("there is no token of this name; `tuman access list` names all")]
+    NoSuchName,
+    /// The name cannot be one.
+    #[error("a name has 1 to 80 characters on one line, and is no personal data and no token")]
+    Name,
     /// No randomness.
     #[error("the operating system gives no randomness")]
     Randomness,
@@ -149,11 +180,16 @@ impl Access {
     pub fn read(file: &Path) -> Result<Access, AccessError> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| AccessError::Read(name.clone(), error))?;
+        Access::parse(&text, &name)
+    }
+
+    /// Reads the text of the access file `name`.
+    fn parse(text: &str, name: &str) -> Result<Access, AccessError> {
         let wrong = |at: usize, what: String| {
             let line = text[..at.min(text.len())].matches('\n').count() + 1;
-            AccessError::Form { file: name.clone(), line, what }
+            AccessError::Form { file: name.to_owned(), line, what }
         };
-        let form: FileForm = toml::from_str(&text)
+        let form: FileForm = toml::from_str(text)
             .map_err(|error| wrong(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
         Access::from_grants(form.token).map_err(|(at, what)| wrong(at, what))
     }
@@ -179,10 +215,25 @@ impl Access {
         Ok(Access(access))
     }
 
-    /// The grant of a token. The lookup is by the token's hash: its timing says nothing about other tokens.
+    /// The grant of a token that is in force. The lookup is by the token's hash: its timing says nothing about other
+    /// tokens.
     #[must_use]
-    pub fn grant(&self, token: &str) -> Option<&Grant> {
-        self.0.get(&<[u8; 32]>::from(Sha256::digest(token)))
+    pub fn grant(&self, token: &str, now_ms: i64) -> Option<&Grant> {
+        self.grant_of(&hash(token), now_ms)
+    }
+
+    /// The grant of a token that is in force, by its hash.
+    #[must_use]
+    pub fn grant_of(&self, hash: &[u8; 32], now_ms: i64) -> Option<&Grant> {
+        self.0.get(hash).filter(|grant| grant.is_in_force(now_ms))
+    }
+
+    /// All grants, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<&Grant> {
+        let mut all: Vec<&Grant> = self.0.values().collect();
+        all.sort_by(|a, b| (&a.name, &a.sha256).cmp(&(&b.name, &b.sha256)));
+        all
     }
 }
 
@@ -201,8 +252,8 @@ pub fn issue(name: &str, role: Role, app: Option<&str>) -> Result<(String, Grant
         Role::Partner => "tkp",
     };
     let token = format!("{prefix}_{}", hex::encode(secret));
-    let sha256 = hex::encode(Sha256::digest(&token));
-    Ok((token, Grant { name: name.into(), role, app: app.map(Into::into), basis: None, sha256 }))
+    let sha256 = hex::encode(hash(&token));
+    Ok((token, Grant { name: name.into(), role, app: app.map(Into::into), basis: None, sha256, expires: None }))
 }
 
 /// Makes a partner's token, shown once, and its grant.
@@ -234,9 +285,19 @@ mod tests {
         let file = folder.path().join("access.toml");
         std::fs::write(&file, text).unwrap();
         let access = Access::read(&file).unwrap();
-        assert!(access.grant(&token).unwrap().reaches("kz.demo.app"));
-        assert!(!access.grant(&token).unwrap().reaches("kz.other"));
-        assert!(access.grant("tka_00").is_none());
+        assert!(access.grant(&token, 0).unwrap().reaches("kz.demo.app"));
+        assert!(!access.grant(&token, 0).unwrap().reaches("kz.other"));
+        assert!(access.grant("tka_00", 0).is_none());
+    }
+
+    #[test]
+    fn an_expired_token_grants_nothing() {
+        let (token, grant) = issue("guest", Role::Analyst, None).unwrap();
+        let grant = Grant { expires: Some(Timestamp::from_second(1_000).unwrap()), ..grant };
+        let access = Access::parse(&file_of(vec![grant]), "access.toml").unwrap();
+        assert!(access.grant(&token, 999_999).is_some());
+        assert!(access.grant(&token, 1_000_000).is_none());
+        assert_eq!(access.all().len(), 1, "it is still listed");
     }
 
     #[test]
@@ -259,7 +320,7 @@ mod tests {
         for basis in Basis::ALL {
             let (token, partner) = issue_partner("ministry", basis, None).unwrap();
             std::fs::write(&file, file_of(vec![partner])).unwrap();
-            assert_eq!(Access::read(&file).unwrap().grant(&token).unwrap().basis, Some(basis));
+            assert_eq!(Access::read(&file).unwrap().grant(&token, 0).unwrap().basis, Some(basis));
             assert_eq!(Basis::of_clause(basis.clause()), Some(basis));
             assert!(std::fs::read_to_string(&file).unwrap().contains(&format!("basis = \"{}\"", basis.clause())));
         }

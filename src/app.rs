@@ -31,6 +31,7 @@ use crate::log::Line;
 use crate::seal::Sealer;
 use crate::seal::journal::Journals;
 use crate::seen::Seen;
+use crate::sessions::Sessions;
 #[cfg(not(feature = "torture"))]
 use crate::spool::Filesystem;
 use crate::spool::{self, Spool};
@@ -73,6 +74,8 @@ pub struct App {
     pub questions: Semaphore,
     /// Exports in memory at one time.
     pub exports: Arc<Semaphore>,
+    /// Who is signed in on the dashboard.
+    pub sessions: Sessions,
     /// Who may come in, and how much at one time.
     pub admission: Admission,
     /// The account of what is in the spool.
@@ -294,6 +297,7 @@ impl App {
             withdrawals,
             questions,
             exports,
+            sessions: Sessions::default(),
             admission,
             flight,
             started_ms: now_ms,

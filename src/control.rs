@@ -21,7 +21,7 @@ use tokio::net::UnixListener;
 use zeroize::Zeroizing;
 
 use crate::access::Basis;
-use crate::app::App;
+use crate::app::{App, Unusable};
 use crate::audit::{Contents, Event, Exported, Recipient};
 use crate::clock::day_of;
 use crate::doctor::{self, Finding};
@@ -51,6 +51,8 @@ pub enum Request {
     },
     /// Read the audit log.
     Audit,
+    /// Read catalogues and tokens anew.
+    Reload,
     /// Look for what is wrong.
     Doctor,
     /// Ask a question on releases.
@@ -102,6 +104,8 @@ pub enum Reply {
     Keys(command::Answer),
     /// The audit log.
     Audit(Contents),
+    /// Catalogues and tokens are read anew.
+    Reloaded,
     /// What was looked at.
     Findings(Vec<Finding>),
     /// An answer.
@@ -242,6 +246,7 @@ pub async fn carry_out(request: Request, identifiers: &str, app: &Arc<App>) -> R
         },
         Request::Keys { asked } => keys(asked, app).await,
         Request::Audit => audit(app).await,
+        Request::Reload => reload(app).await,
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
         Request::Stats { what, parameters } => answer(&what, parameters, app).await,
         Request::Export { file, parameters, basis } => export(file.as_deref(), &parameters, basis, app).await,
@@ -294,6 +299,27 @@ fn suggest(of: Option<&str>, app: &Arc<App>) -> Reply {
         name: known.name.into_string(),
     });
     Reply::Suggestions(suggestions.collect())
+}
+
+async fn reload(app: &Arc<App>) -> Reply {
+    let app = app.clone();
+    let reloaded = tokio::task::spawn_blocking(move || app.reload()).await.unwrap_or(Err(Unusable::Interrupted));
+    match reloaded {
+        Ok(()) => {
+            Line::Reloaded.write();
+            Reply::Reloaded
+        }
+        Err(unusable) => {
+            Line::ReloadRefused { unusable }.write();
+            let what = match unusable {
+                Unusable::Catalogues { .. } => "a catalogue is wrong: `tuman catalogue check` says which",
+                Unusable::Access { .. } => "the access file is wrong: `tuman access list` says where",
+                Unusable::AuditLog => "the audit log did not take the entry",
+                Unusable::Interrupted => "the reading was interrupted",
+            };
+            Reply::Failed(format!("{what}; the old catalogues and tokens stay"))
+        }
+    }
 }
 
 async fn audit(app: &Arc<App>) -> Reply {

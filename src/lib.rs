@@ -34,6 +34,7 @@ pub mod retention;
 pub mod rowbinary;
 pub mod seal;
 pub mod seen;
+pub mod sessions;
 pub mod spool;
 pub mod stats;
 pub mod store;

@@ -33,7 +33,7 @@ pub enum Metric {
     ReportsRemembered,
     /// Requests refused: too many of their address.
     LimitedAddress,
-    /// Requests refused: too many without a valid token of their address.
+    /// Requests refused: too many without a valid token, or to sign in, of their address.
     LimitedFailure,
     /// Reports refused: too many of their key.
     LimitedKey,
@@ -266,7 +266,7 @@ impl Metric {
             Metric::LimitedFailure => (
                 "tuman_limited_failure_total",
                 Kind::Counter,
-                "Requests refused: too many without a valid token of their address",
+                "Requests refused: too many without a valid token, or to sign in, of their address",
             ),
             Metric::LimitedKey => {
                 ("tuman_limited_key_total", Kind::Counter, "Reports refused: too many of their key")

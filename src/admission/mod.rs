@@ -31,6 +31,9 @@ use crate::spool::{AppendError, Spool};
 const ADDRESS_SLOTS: usize = 1 << 18;
 /// Slots of the table of keys. Only keys that are in force are counted.
 const KEY_SLOTS: usize = 1 << 12;
+/// Sign-ins of one address: so many a second, and so many at once after a pause. A person needs one a day.
+const SIGN_INS_PER_S: u32 = 1;
+const SIGN_INS_AT_ONCE: u32 = 10;
 
 /// All limits of who may come in.
 pub struct Admission {
@@ -40,6 +43,7 @@ pub struct Admission {
     pub connections: Arc<Connections>,
     addresses: Option<Rate>,
     failures: Option<Rate>,
+    sign_ins: Option<Rate>,
     keys: Option<Rate>,
     hasher: std::hash::RandomState,
     in_flight: AtomicU64,
@@ -59,6 +63,7 @@ impl Admission {
             connections: Arc::new(Connections::new(limits.address_connections)),
             addresses: rate(limits.address_rate, limits.address_burst, ADDRESS_SLOTS),
             failures: rate(limits.failure_rate, limits.failure_burst, ADDRESS_SLOTS),
+            sign_ins: rate(SIGN_INS_PER_S, SIGN_INS_AT_ONCE, KEY_SLOTS),
             keys: rate(limits.key_rate, limits.key_burst, KEY_SLOTS),
             hasher: std::hash::RandomState::new(),
             in_flight: AtomicU64::new(0),
@@ -81,6 +86,14 @@ impl Admission {
     /// After how long its next one is told so.
     pub fn failure(&self, address: IpAddr) -> Result<(), Duration> {
         self.count(self.failures.as_ref(), self.hash(address))
+    }
+
+    /// Counts an attempt of an address to sign in, whatever comes of it: also a right token waits its turn.
+    ///
+    /// # Errors
+    /// After how long its next one is taken.
+    pub fn sign_in(&self, address: IpAddr) -> Result<(), Duration> {
+        self.count(self.sign_ins.as_ref(), self.hash(address))
     }
 
     /// Counts a report of an app's key, which is named by its hash.
@@ -186,6 +199,19 @@ mod tests {
         assert_eq!(admission.address(one), Ok(()));
         assert_eq!(admission.address(one), Ok(()));
         assert!(admission.address(one).is_err());
+    }
+
+    #[test]
+    fn sign_ins_are_counted_apart_and_are_few() {
+        let (admission, clock) = admission(&Limits::default());
+        let one = "192.0.2.1".parse().unwrap();
+        let taken = (0..100).filter(|_| admission.sign_in(one).is_ok()).count();
+        assert_eq!(taken, SIGN_INS_AT_ONCE as usize);
+        assert_eq!(admission.address(one), Ok(()));
+        assert_eq!(admission.sign_in("192.0.2.2".parse().unwrap()), Ok(()));
+        clock.advance(1_000);
+        assert_eq!(admission.sign_in(one), Ok(()));
+        assert!(admission.sign_in(one).is_err());
     }
 
     #[test]

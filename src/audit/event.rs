@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use crate::access::{Grant, Role};
 use crate::app::Unusable;
 use crate::catalogue::Catalogues;
 use crate::config::Config;
@@ -46,6 +47,8 @@ pub enum Event {
     ReleasesDeleted(ReleasesDeleted),
     /// Releases were handed out in bulk.
     Exported(Exported),
+    /// Somebody signed in on the dashboard.
+    SignedIn(SignedIn),
     /// A withdrawal was registered, and its device put on the suppression list.
     WithdrawalRegistered(WithdrawalRegistered),
     /// The device's rows are erased from the open days.
@@ -85,6 +88,8 @@ pub enum Kind {
     ReleasesDeleted,
     /// [`Event::Exported`].
     Exported,
+    /// [`Event::SignedIn`].
+    SignedIn,
     /// [`Event::WithdrawalRegistered`].
     WithdrawalRegistered,
     /// [`Event::WithdrawalErased`].
@@ -97,7 +102,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Started,
         Kind::Reloaded,
         Kind::ReloadRefused,
@@ -111,6 +116,7 @@ impl Kind {
         Kind::DaySealed,
         Kind::ReleasesDeleted,
         Kind::Exported,
+        Kind::SignedIn,
         Kind::WithdrawalRegistered,
         Kind::WithdrawalErased,
         Kind::WithdrawalAnswered,
@@ -134,6 +140,7 @@ impl Kind {
             Kind::DaySealed => "day_sealed",
             Kind::ReleasesDeleted => "releases_deleted",
             Kind::Exported => "exported",
+            Kind::SignedIn => "signed_in",
             Kind::WithdrawalRegistered => "withdrawal_registered",
             Kind::WithdrawalErased => "withdrawal_erased",
             Kind::WithdrawalAnswered => "withdrawal_answered",
@@ -162,6 +169,7 @@ impl Event {
             Event::DaySealed(_) => Kind::DaySealed,
             Event::ReleasesDeleted(_) => Kind::ReleasesDeleted,
             Event::Exported(_) => Kind::Exported,
+            Event::SignedIn(_) => Kind::SignedIn,
             Event::WithdrawalRegistered(_) => Kind::WithdrawalRegistered,
             Event::WithdrawalErased(_) => Kind::WithdrawalErased,
             Event::WithdrawalAnswered(_) => Kind::WithdrawalAnswered,
@@ -181,6 +189,7 @@ impl Event {
             Event::DaySealed(detail) => serde_json::to_string(detail),
             Event::ReleasesDeleted(detail) => serde_json::to_string(detail),
             Event::Exported(detail) => serde_json::to_string(detail),
+            Event::SignedIn(detail) => serde_json::to_string(detail),
             Event::WithdrawalRegistered(detail) => serde_json::to_string(detail),
             Event::WithdrawalErased(detail) => serde_json::to_string(detail),
             Event::WithdrawalAnswered(detail) => serde_json::to_string(detail),
@@ -400,6 +409,21 @@ impl SuppressionListEnded {
     #[must_use]
     pub fn of(list: &Summary) -> SuppressionListEnded {
         SuppressionListEnded { list: ListName(list.name.clone()), begun_at: list.begun_at, tags: list.tags }
+    }
+}
+
+/// By which token, and what it is for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SignedIn {
+    token: TokenName,
+    role: Role,
+}
+
+impl SignedIn {
+    /// By a token that is in force.
+    #[must_use]
+    pub fn by(grant: &Grant) -> SignedIn {
+        SignedIn { token: TokenName::of(grant), role: grant.role }
     }
 }
 

@@ -134,7 +134,9 @@ fn announce(json: bool, listeners: &crate::listeners::Listeners, tokens: &Tokens
         began.elapsed().as_secs_f64()
     ));
     output::table(&[
-        vec!["Page".into(), format!("http://{}", listeners.public)],
+        vec!["Dashboard".into(), format!("http://{}", listeners.public)],
+        vec!["  for its officer".into(), sign_in(listeners, &tokens.officer_token)],
+        vec!["  for its operator".into(), sign_in(listeners, &tokens.operator_token)],
         vec!["Health, metrics".into(), format!("http://{}/metrics", listeners.internal)],
         vec!["App".into(), format!("{APP}, {phones} simulated phones")],
         vec!["App key (write only)".into(), tokens.app_key.clone()],
@@ -144,6 +146,11 @@ fn announce(json: bool, listeners: &crate::listeners::Listeners, tokens: &Tokens
         vec!["Configuration".into(), tokens.config.display().to_string()],
     ]);
     output::line("\nStop it with Ctrl-C.");
+}
+
+/// A link that brings its token along. What stands behind a `#` is sent to no server; the page takes it out of the address.
+fn sign_in(listeners: &crate::listeners::Listeners, token: &str) -> String {
+    format!("http://{}/#token={token}", listeners.public)
 }
 
 fn read_or_make(args: &DemoArgs, state_file: &Path) -> Result<State> {

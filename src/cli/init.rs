@@ -102,7 +102,7 @@ mod tests {
         let config = load(&Layers { file: Some(tokens.config), ..Layers::default() }).unwrap();
         let declared = crate::app::Declared::read(&config).unwrap();
         assert!(declared.catalogues.get("kz.example.app").is_some());
-        assert!(declared.access.grant(&tokens.analyst_token).is_some());
+        assert!(declared.access.grant(&tokens.analyst_token, 0).is_some());
         assert!(make(folder.path(), "kz.example.app", catalogue, "").is_err());
     }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `doctor`, `audit verify` or `spool check` found
 //! something, or `keys prove` shows no destruction.
 
+mod access;
 mod audit;
 mod budget;
 mod catalogue;
@@ -62,6 +63,14 @@ enum Command {
         after_help = "Example:\n  tuman seal --day 2026-11-22\nWithout this, `tuman serve` seals each day when its grace has ended."
     )]
     Seal(commands::SealArgs),
+    /// Make, list and take away tokens of apps and people
+    #[command(
+        after_help = "Examples:\n  tuman access add --name Aigerim --role analyst\n  tuman access add --name 'shop, Android' --role app --app kz.example.shop\n  tuman access list\n  tuman access revoke Aigerim\nA token is shown once: the access file keeps its hash. A running collector knows at once."
+    )]
+    Access {
+        #[command(subcommand)]
+        command: access::AccessCommand,
+    },
     /// Check, list and complete catalogues: what each app declares
     #[command(
         after_help = "Examples:\n  tuman catalogue check\n  tuman catalogue check catalogue/kz.example.shop.toml\n  tuman catalogue suggest --app kz.example.shop\nExit code 2 where a catalogue is wrong."
@@ -160,6 +169,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Seal(args) => commands::seal(&args),
+        Command::Access { command } => access::run(&command),
         Command::Catalogue { command } => catalogue::run(&command),
         Command::Budget(args) => budget::run(&args),
         Command::Stats(args) => commands::stats(&args),

@@ -38,7 +38,7 @@ pub struct Config {
     pub seal: Seal,
     /// What becomes of releases.
     pub releases: Releases,
-    /// The first page.
+    /// The dashboard.
     pub page: Page,
     /// Logs.
     pub log: Log,
@@ -304,7 +304,7 @@ pub struct Releases {
     pub retention: Retention,
 }
 
-/// The first page.
+/// The dashboard.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Page {

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, X_FORWARDED_FOR};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
@@ -22,7 +22,10 @@ use crate::app::App;
 use crate::config::{ForwardedHeader, Server};
 use crate::metrics::Metric;
 
-/// Counts every request under its address, and again where it had no valid token.
+/// Where people sign in.
+const SESSION: &str = "/v1/session";
+
+/// Counts every request under its address, and again where it had no valid token or is to sign somebody in.
 pub(crate) async fn limit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -33,8 +36,14 @@ pub(crate) async fn limit(
     let Some(address) = of(request.peer_addr().map(|peer| peer.ip()), request.headers(), &app.config.server) else {
         return Ok(next.call(request).await?.map_into_left_body());
     };
-    if let Err(wait) = app.admission.address(address) {
-        Metric::LimitedAddress.add(1);
+    let is_sign_in = request.method() == Method::POST && request.path() == SESSION;
+    let counted = match app.admission.address(address) {
+        Err(wait) => Err((wait, Metric::LimitedAddress)),
+        Ok(()) if is_sign_in => app.admission.sign_in(address).map_err(|wait| (wait, Metric::LimitedFailure)),
+        Ok(()) => Ok(()),
+    };
+    if let Err((wait, metric)) = counted {
+        metric.add(1);
         let payload = request.take_payload();
         drain(request.headers(), payload, Pace::of(&app.config.server)).await;
         return Ok(request.into_response(Problem::limited(wait).error_response()).map_into_right_body());

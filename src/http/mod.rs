@@ -3,13 +3,17 @@
 pub(crate) mod address;
 pub mod auth;
 pub mod body;
+mod catalogue;
 mod collect;
+mod dashboard;
 pub mod error;
 mod export;
 mod internal;
 mod ledger;
+mod officer;
 mod page;
 mod preview;
 pub mod routes;
+mod session;
 mod stats;
 mod withdrawals;

@@ -6,7 +6,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::{Code, Problem};
-use super::{collect, export, internal, ledger, page, preview, stats, withdrawals};
+use super::{
+    catalogue, collect, dashboard, export, internal, ledger, officer, page, preview, session, stats, withdrawals,
+};
 
 /// What the public listener serves.
 pub fn public(routes: &mut ServiceConfig) {
@@ -20,6 +22,7 @@ pub fn public(routes: &mut ServiceConfig) {
         .service(only("/v1/stats/places", "GET").route(web::get().to(stats::places)))
         .service(only("/v1/stats/places.geojson", "GET").route(web::get().to(stats::places_geojson)))
         .service(only("/v1/stats/releases/{name}", "GET").route(web::get().to(stats::release)))
+        .service(only("/v1/catalogue", "GET").route(web::get().to(catalogue::catalogue)))
         // Partners and analysts
         .service(only("/v1/export", "GET").route(web::get().to(export::package)))
         .service(only("/v1/export/{name}", "GET").route(web::get().to(export::release)))
@@ -27,8 +30,17 @@ pub fn public(routes: &mut ServiceConfig) {
         .service(only("/v1/ledger", "GET").route(web::get().to(ledger::ledger)))
         // Officers
         .service(only("/v1/withdrawals", "POST").route(web::post().to(withdrawals::withdraw)))
+        .service(only("/v1/keys", "GET").route(web::get().to(officer::keys)))
+        .service(only("/v1/audit", "GET").route(web::get().to(officer::audit)))
         // People
-        .service(only("/", "GET, POST").route(web::get().to(page::page)).route(web::post().to(page::sign_in)))
+        .service(
+            only("/v1/session", "GET, POST, DELETE")
+                .route(web::get().to(session::show))
+                .route(web::post().to(session::sign_in))
+                .route(web::delete().to(session::sign_out)),
+        )
+        .service(only("/", "GET").route(web::get().to(dashboard::page)))
+        .service(only("/assets/{name}", "GET").route(web::get().to(dashboard::asset)))
         .service(only("/privacy", "GET").route(web::get().to(page::privacy)))
         .service(only("/page.css", "GET").route(web::get().to(page::style)))
         .default_service(web::to(not_found));
@@ -53,7 +65,8 @@ pub fn headers() -> DefaultHeaders {
         .add(("Cross-Origin-Resource-Policy", "same-origin"))
         .add((
             "Content-Security-Policy",
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'",
         ))
 }
 

@@ -79,10 +79,20 @@ pub(super) async fn release(
     json(answer(&app, move |store| stats::release(store, &query, &buckets)).await?)
 }
 
-/// Checks the token, then the question.
+/// Checks the token of an analyst, then the question.
 fn asked<Q>(
     request: &HttpRequest,
     app: &App,
+    parse: impl FnOnce(Asked<'_>) -> Result<Q, Vec<stats::Problem>>,
+) -> Result<Q, Problem> {
+    asked_by(request, app, &[Role::Analyst], parse)
+}
+
+/// Checks the token, then the question.
+pub(super) fn asked_by<Q>(
+    request: &HttpRequest,
+    app: &App,
+    roles: &[Role],
     parse: impl FnOnce(Asked<'_>) -> Result<Q, Vec<stats::Problem>>,
 ) -> Result<Q, Problem> {
     let access = app.access();
@@ -91,7 +101,7 @@ fn asked<Q>(
     let bound = if app.config.page.public && !request.headers().contains_key(AUTHORIZATION) {
         None
     } else {
-        grant(request, &access, &[Role::Analyst])?.app.as_deref()
+        grant(request, &access, roles)?.app.as_deref()
     };
     Ok(parse(Asked { bound, apps: &apps, today: app.today() })?)
 }

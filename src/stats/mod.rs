@@ -23,7 +23,9 @@ pub use answers::{
 pub use numbers::{Buckets, Numbers, Quantile};
 pub use period::Period;
 pub(crate) use query::Parameters as QueryParameters;
-pub use query::{ActivityQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem, ReleaseQuery};
+pub use query::{
+    ActivityQuery, AppQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem, ReleaseQuery,
+};
 
 use crate::store::{Statement, Store, StoreError};
 

@@ -75,6 +75,13 @@ pub struct EventsQuery {
     pub scope: Scope,
 }
 
+/// A question for an app itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppQuery {
+    /// Its id.
+    pub app: String,
+}
+
 /// A question for places.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacesQuery {
@@ -138,8 +145,8 @@ impl<'a> Parameters<'a> {
         default
     }
 
-    pub(crate) fn scope(&mut self, asked: Asked<'_>) -> Option<Scope> {
-        let Asked { bound, apps, today } = asked;
+    fn app(&mut self, asked: Asked<'_>) -> Option<String> {
+        let Asked { bound, apps, .. } = asked;
         let reaches = |app: &str| apps.iter().any(|known| known == app) && bound.is_none_or(|bound| bound == app);
         let app = match self.take("app") {
             Some(app) => reaches(app).then(|| app.to_owned()),
@@ -148,7 +155,12 @@ impl<'a> Parameters<'a> {
         if app.is_none() {
             self.wrong("app", bound.map_or_else(|| apps.join(" | "), str::to_owned));
         }
-        let period = Period::parse(self.take("period").unwrap_or("last_30_days"), today);
+        app
+    }
+
+    pub(crate) fn scope(&mut self, asked: Asked<'_>) -> Option<Scope> {
+        let app = self.app(asked);
+        let period = Period::parse(self.take("period").unwrap_or("last_30_days"), asked.today);
         if period.is_none() {
             let allowed =
                 "yesterday | last_7_days | last_30_days | last_90_days | YYYY-MM-DD..YYYY-MM-DD, at most 400 days";
@@ -204,6 +216,22 @@ impl EventsQuery {
         let problems = parameters.end("app, period");
         match scope {
             Some(scope) if problems.is_empty() => Ok(EventsQuery { scope }),
+            _ => Err(problems),
+        }
+    }
+}
+
+impl AppQuery {
+    /// Reads a question.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(pairs: &[(String, String)], asked: Asked<'_>) -> Result<AppQuery, Vec<Problem>> {
+        let mut parameters = Parameters::of(pairs);
+        let app = parameters.app(asked);
+        let problems = parameters.end("app");
+        match app {
+            Some(app) if problems.is_empty() => Ok(AppQuery { app }),
             _ => Err(problems),
         }
     }

@@ -33,6 +33,8 @@ fn one_of_each() -> Vec<Event> {
     let deleted = ReleasesDeleted { from: day, to: day, days: 1, retention_days: 730 };
     events.push(Event::ReleasesDeleted(deleted));
     events.push(Event::Exported(Exported::places(&PlacesQuery { scope, precision: 5 }, Recipient::Command)));
+    let (_, analyst) = issue("the ministry", Role::Analyst, None).unwrap();
+    events.push(Event::SignedIn(SignedIn::by(&analyst)));
     let case = CaseNumber::parse("2026/17").unwrap();
     let (app, list) = (Some(AppId("kz.example.app".into())), ListName("04".to_owned()));
     let registered = WithdrawalRegistered { case: case.clone(), received: day, due: day, app, list: list.clone() };

@@ -44,11 +44,6 @@ pub(super) fn inventory(language: Language) -> Markup {
     }
 }
 
-/// What the page is called.
-pub(super) fn heading(language: Language) -> &'static str {
-    texts(language).heading
-}
-
 fn texts(language: Language) -> &'static Texts {
     const ENGLISH: Texts = Texts {
         heading: "What is collected, and what becomes of it",

@@ -1,35 +1,22 @@
-//! The frame around every page: head, languages, apps, footer; the sign-in form; what there is to say without numbers.
+//! The frame around the page: head, languages, footer.
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::Choice;
-use super::inventory;
 use super::language::Language;
 
-/// What stands around the content.
-pub(super) struct Frame<'a> {
-    pub(super) choice: &'a Choice,
-    /// Says that the data is simulated.
-    pub(super) simulated: bool,
-    /// Apps to choose from: id and name.
-    pub(super) apps: &'a [(String, String)],
-    /// The address of the style sheet.
-    pub(super) style: &'a str,
-}
-
-/// Why a sign-in form is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SignIn {
-    /// Nothing was tried.
-    First,
-    /// The token was not one of an analyst.
-    Refused,
+/// What the frame says.
+struct Texts {
+    tagline: &'static str,
+    skip: &'static str,
+    languages: &'static str,
+    simulated: &'static str,
+    footer: &'static str,
+    dashboard: &'static str,
 }
 
 /// The whole document.
-pub(super) fn document(frame: &Frame<'_>, content: &Markup) -> Markup {
-    let language = frame.choice.language;
-    let texts = language.texts();
+pub(super) fn document(language: Language, is_simulated: bool, style: &str, content: &Markup) -> Markup {
+    let texts = texts(language);
     html! {
         (DOCTYPE)
         html lang=(language.code()) {
@@ -39,7 +26,7 @@ pub(super) fn document(frame: &Frame<'_>, content: &Markup) -> Markup {
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 title { "Tuman · " (texts.tagline) }
-                link rel="stylesheet" href=(frame.style);
+                link rel="stylesheet" href=(style);
             }
             body {
                 a class="skip" href="#content" { (texts.skip) }
@@ -48,59 +35,51 @@ pub(super) fn document(frame: &Frame<'_>, content: &Markup) -> Markup {
                     nav aria-label=(texts.languages) {
                         ul class="choices" {
                             @for other in Language::ALL {
-                                li { a href=(frame.choice.speaking(other).link()) hreflang=(other.code()) lang=(other.code())
+                                li { a href={ "/privacy?lang=" (other.code()) } hreflang=(other.code()) lang=(other.code())
                                     aria-current=[(other == language).then_some("true")] { (other.own_name()) } }
                             }
                         }
                     }
                 }
-                @if frame.simulated { p class="notice" role="note" { (texts.simulated) } }
-                @if frame.apps.len() > 1 { (apps(frame)) }
+                @if is_simulated { p class="notice" role="note" { (texts.simulated) } }
                 main id="content" tabindex="-1" { (content) }
                 footer {
                     p { (texts.footer) }
-                    p { a href={ "/privacy?lang=" (language.code()) } { (inventory::heading(language)) } }
+                    p { a href="/" { (texts.dashboard) } }
                 }
             }
         }
     }
 }
 
-/// The form for an analyst's token. The token is never written into a page.
-pub(super) fn sign_in(choice: &Choice, why: SignIn) -> Markup {
-    let texts = choice.language.texts();
-    html! {
-        section class="card sign-in" aria-labelledby="sign-in" {
-            h1 id="sign-in" { (texts.sign_in) }
-            p { (texts.sign_in_why) }
-            @if why == SignIn::Refused { p class="wrong" id="wrong" role="alert" { (texts.wrong_token) } }
-            form method="post" action=(choice.link()) {
-                label for="token" { (texts.token) }
-                input id="token" name="token" type="password" autocomplete="off" spellcheck="false" required maxlength="200"
-                    aria-invalid=[(why == SignIn::Refused).then_some("true")]
-                    aria-describedby=@if why == SignIn::Refused { "wrong kept" } @else { "kept" };
-                button type="submit" { (texts.show) }
-            }
-            p class="quiet" id="kept" { (texts.nothing_kept) }
-        }
-    }
-}
-
-/// One sentence in place of numbers.
-pub(super) fn sentence(text: &str) -> Markup {
-    html! { section class="card" { p class="lead" { (text) } } }
-}
-
-fn apps(frame: &Frame<'_>) -> Markup {
-    let current = frame.choice.app.as_deref();
-    html! {
-        nav class="apps" aria-label=(frame.choice.language.texts().apps) {
-            ul class="choices" {
-                @for (id, name) in frame.apps {
-                    li { a href=(frame.choice.about(id).link())
-                        aria-current=[(current == Some(id.as_str())).then_some("page")] { (name) } }
-                }
-            }
-        }
+fn texts(language: Language) -> &'static Texts {
+    const ENGLISH: Texts = Texts {
+        tagline: "Anonymous statistics of mobile apps",
+        skip: "Skip to content",
+        languages: "Language",
+        simulated: "The data is simulated: there is no real person and no real device behind these numbers.",
+        footer: "This page sets no cookies, runs no scripts and asks no other host for anything.",
+        dashboard: "The statistics",
+    };
+    const RUSSIAN: Texts = Texts {
+        tagline: "Анонимная статистика мобильных приложений",
+        skip: "К содержанию",
+        languages: "Язык",
+        simulated: "Данные смоделированы: за этими числами нет ни одного настоящего человека и ни одного настоящего устройства.",
+        footer: "Эта страница не ставит cookie, не выполняет скриптов и не обращается к другим серверам.",
+        dashboard: "Статистика",
+    };
+    const KAZAKH: Texts = Texts {
+        tagline: "Мобильді қосымшалардың анонимді статистикасы",
+        skip: "Мазмұнға өту",
+        languages: "Тіл",
+        simulated: "Деректер модельденген: бұл сандардың артында бірде-бір нақты адам да, нақты құрылғы да жоқ.",
+        footer: "Бұл бет cookie қоймайды, скрипт орындамайды және басқа серверлерге жүгінбейді.",
+        dashboard: "Статистика",
+    };
+    match language {
+        Language::English => &ENGLISH,
+        Language::Russian => &RUSSIAN,
+        Language::Kazakh => &KAZAKH,
     }
 }

@@ -1,4 +1,5 @@
 mod collect;
 mod internal;
 mod preview;
+mod session;
 pub mod stats;

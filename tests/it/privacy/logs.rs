@@ -63,7 +63,7 @@ fn marked(sent_ms: i64) -> Report {
 /// The header lines of a marked request.
 fn headers(bearer: &str) -> String {
     format!(
-        "Host: t\r\nAuthorization: Bearer {bearer}\r\nContent-Type: application/json\r\nCookie: id={COOKIE}\r\n\
+        "Host: t\r\nAuthorization: Bearer {bearer}\r\nContent-Type: application/json\r\nCookie: id={COOKIE}; tuman_session={COOKIE}\r\n\
          User-Agent: {AGENT}\r\nX-Forwarded-For: {ADDRESS}\r\nX-Device: {HEADER}\r\nReferer: http://{HEADER}/\r\n\
          Accept-Language: {HEADER}\r\nConnection: close\r\n"
     )
@@ -97,6 +97,7 @@ fn drive_routes(addresses: &[&str], bearers: &[&str], report: &str) {
         targets.insert(format!("{path}/{PATH}?{QUERY}"));
     }
     let form = format!("token={BEARER}");
+    let sign_in = format!("{{\"token\":\"{BEARER}\"}}");
     for address in addresses {
         for target in &targets {
             for bearer in bearers {
@@ -105,6 +106,7 @@ fn drive_routes(addresses: &[&str], bearers: &[&str], report: &str) {
                     ("POST", report),
                     ("POST", &report[..report.len() - 1]),
                     ("POST", form.as_str()),
+                    ("POST", sign_in.as_str()),
                     ("DELETE", ""),
                 ] {
                     let answer = exchange(address, &request(method, target, bearer, body));
@@ -371,6 +373,11 @@ fn arguments(command: &str) -> Vec<Vec<&'static str>> {
         "serve" => vec![vec!["serve", "--listen", "127.0.0.1:x"]],
         "init" => vec![vec!["init", "--app", APP, "--folder", "."]],
         "demo" => vec![vec!["demo", "--folder", "tuman.toml"]],
+        "access" => vec![
+            vec!["access", "list"],
+            vec!["access", "add", "--name", "guest", "--role", "analyst"],
+            vec!["access", "revoke", VALUE],
+        ],
         "seal" => vec![vec!["seal", "--day", "2026-01-01"]],
         "stats" => vec![
             vec!["stats", "activity", "--app", QUERY, "--period", VALUE, "--breakdown", EVENT],

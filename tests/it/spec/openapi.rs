@@ -200,11 +200,13 @@ async fn its_paths_and_methods_are_those_that_are_routed() {
         let (asked, Operation { path, method, is_internal, .. }) = (operation.url(), operation);
         let url = format!("{}{asked}", if is_internal { &app.internal_url } else { &app.url });
         let answer = app.send(&method, &url, &[], Vec::new()).await;
-        assert!(answer.status != 404 && answer.status != 405, "{method} {path}: {}", answer.status);
+        // Which files there are depends on whether the dashboard was built.
+        let is_file = path.starts_with("/assets/");
+        assert!(answer.status != 405 && (is_file || answer.status != 404), "{method} {path}: {}", answer.status);
         let methods = documented.entry(path.to_owned()).or_default();
         methods.insert(method);
         // The router itself says which methods there are.
-        let other = app.send("DELETE", &url, &[], Vec::new()).await;
+        let other = app.send("PATCH", &url, &[], Vec::new()).await;
         assert_eq!(other.status, 405);
         let allowed: BTreeSet<String> = other.header("allow").unwrap().split(", ").map(str::to_owned).collect();
         assert!(methods.is_subset(&allowed), "{path}: {methods:?} {allowed:?}");

@@ -1,0 +1,67 @@
+//! `GET /v1/keys` and `GET /v1/audit`: what officers check promises against.
+//!
+//! Guarantees: a key's random name and its times, never the key; of the audit log what it holds, which is no identifier,
+//! token or address.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::auth::grant;
+use super::error::{Code, Problem};
+use crate::access::Role;
+use crate::app::App;
+use crate::audit::{self, Entry};
+use crate::clock::timestamp;
+use crate::keys::chronicle;
+
+/// Entries that an answer shows: the last ones. `tuman audit list` shows all.
+const SHOWN: usize = 200;
+
+#[derive(Serialize)]
+struct Shown {
+    number: u64,
+    at: Timestamp,
+    kind: String,
+    /// As it was hashed; a text where it was changed into what is no JSON.
+    detail: Value,
+}
+
+/// Answers with the days that have or had a key.
+pub(super) async fn keys(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
+    grant(&request, &app.access(), &[Role::Officer])?;
+    let days = app.keyring.records();
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({ "days": days })))
+}
+
+/// Answers whether the log is whole, computed now, and with its last entries.
+pub(super) async fn audit(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
+    grant(&request, &app.access(), &[Role::Officer])?;
+    let Ok(_turn) = app.questions.acquire().await else { return Err(Code::ShuttingDown.into()) };
+    let (audit, keyring, store) = (app.sealer.audit.clone(), app.keyring.clone(), app.store.clone());
+    let now_ms = app.clock.now_ms();
+    let read = actix_web::web::block(move || {
+        // What was done with keys a moment ago is there too.
+        chronicle::enter(&keyring, &audit, &*store, now_ms)?;
+        audit.contents()
+    });
+    let contents = read.await.map_err(|_| Code::ShuttingDown)??;
+    let verified = audit::verify(&contents);
+    let entries: Vec<Shown> = contents.entries.into_iter().rev().take(SHOWN).map(shown).collect();
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(match verified {
+        Ok(whole) => {
+            json!({ "whole": true, "problem": null, "count": whole.entries, "last": whole.last, "entries": entries })
+        }
+        Err(broken) => json!({
+            "whole": false, "problem": broken.to_string(), "count": null, "last": null, "entries": entries,
+        }),
+    }))
+}
+
+fn shown(entry: Entry) -> Shown {
+    let detail = serde_json::from_str(&entry.detail).unwrap_or_else(|_| Value::String(entry.detail.clone()));
+    Shown { number: entry.seq, at: timestamp(entry.at_ms), kind: entry.kind, detail }
+}

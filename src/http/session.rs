@@ -1,0 +1,238 @@
+//! `/v1/session`: who is signed in on the dashboard, signing in by a token, signing out.
+//!
+//! Guarantees: the token comes in a body once and is wiped; every refusal is the same, whatever it is for; a sign-in is
+//! in the audit log before it counts; the cookie goes to `/v1` of this host alone and no script can read it.
+//! Does not: sign an app's key in, or say whether a token exists.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use geohash::{Coord, Rect};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::auth::{COOKIE, is_cross_site, secret};
+use super::body::{Pace, drain, read};
+use super::error::{Code, Problem};
+use super::stats::record;
+use crate::access::{Grant, Role, hash};
+use crate::app::App;
+use crate::audit::{Event, SignedIn};
+use crate::clock::{day_of, timestamp};
+use crate::region::Source;
+use crate::sessions::LIFE_MS;
+
+/// Most bytes of a sign-in.
+const LONGEST: usize = 4 << 10;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form<'a> {
+    /// Borrowed from the body, which is wiped: a token has nothing that JSON would escape.
+    token: &'a str,
+}
+
+/// Who asks, and what the dashboard may show.
+#[derive(Serialize)]
+struct Standing {
+    role: Option<Role>,
+    /// When the session ends.
+    until: Option<Timestamp>,
+    /// Releases are shown to everyone.
+    public: bool,
+    simulated: bool,
+    /// Those whose releases may be asked for.
+    apps: Vec<Named>,
+    zone: String,
+    region: Region,
+    /// When the next day is sealed; none where it is done by hand.
+    next_seal: Option<Timestamp>,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Named {
+    id: String,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Region {
+    name: String,
+    /// West, south, east, north, in degrees.
+    bounds: [f64; 4],
+}
+
+/// `GET /v1/session`.
+pub(super) async fn show(request: HttpRequest, app: Data<App>) -> HttpResponse {
+    let access = app.access();
+    let now_ms = app.clock.now_ms();
+    let session = secret(&request).and_then(|secret| app.sessions.token(secret, now_ms));
+    let signed_in = session.and_then(|(token, ends_ms)| Some((access.grant_of(&token, now_ms)?, ends_ms)));
+    respond(&app, signed_in)
+}
+
+/// `POST /v1/session`.
+pub(super) async fn sign_in(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, Problem> {
+    let pace = Pace::of(&app.config.server);
+    if let Err(problem) = check(&request) {
+        drain(request.headers(), payload, pace).await;
+        return Err(problem);
+    }
+    let body = read(request.headers(), payload, LONGEST, pace).await?;
+    let access = app.access();
+    let now_ms = app.clock.now_ms();
+    let form: Form<'_> = serde_json::from_slice(&body.0).map_err(|_| Code::Unauthorized)?;
+    let token = hash(form.token.trim());
+    let grant = access.grant_of(&token, now_ms).filter(|grant| signs_in(grant.role)).ok_or(Code::Unauthorized)?;
+    record(&app, Event::SignedIn(SignedIn::by(grant))).await?;
+    let secret = app.sessions.open(token, now_ms).map_err(|_| Code::Internal)?;
+    let mut response = respond(&app, Some((grant, now_ms + LIFE_MS)));
+    set(&request, &mut response, &secret, LIFE_MS / 1_000);
+    Ok(response)
+}
+
+/// `DELETE /v1/session`.
+pub(super) async fn sign_out(request: HttpRequest, app: Data<App>) -> HttpResponse {
+    if !is_cross_site(&request)
+        && let Some(secret) = secret(&request)
+    {
+        app.sessions.close(secret);
+    }
+    let mut response = HttpResponse::new(StatusCode::NO_CONTENT);
+    set(&request, &mut response, "", 0);
+    response
+}
+
+/// Who may have a session: people of the operator. There is nothing on the page for an app's key or a partner.
+fn signs_in(role: Role) -> bool {
+    matches!(role, Role::Analyst | Role::Operator | Role::Officer)
+}
+
+/// A page of another host can send neither this media type nor these headers without being asked, and is told nothing.
+fn check(request: &HttpRequest) -> Result<(), Problem> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(origin) = header(ORIGIN)
+        && origin.split_once("://").map(|(_, host)| host) != header(HOST)
+    {
+        return Err(Code::Unauthorized.into());
+    }
+    if is_cross_site(request) {
+        return Err(Code::Unauthorized.into());
+    }
+    let media = header(CONTENT_TYPE).and_then(|media| media.split(';').next()).unwrap_or_default();
+    if !media.trim().eq_ignore_ascii_case("application/json") {
+        return Err(Code::UnsupportedMediaType.into());
+    }
+    Ok(())
+}
+
+fn respond(app: &App, signed_in: Option<(&Grant, i64)>) -> HttpResponse {
+    let reads = |app_id: &str| match signed_in {
+        Some((grant, _)) => grant.reaches(app_id),
+        None => app.config.page.public,
+    };
+    let catalogues = app.ingest.catalogues().all();
+    let apps = catalogues.iter().filter(|catalogue| reads(&catalogue.declaration.app));
+    let standing = Standing {
+        role: signed_in.map(|(grant, _)| grant.role),
+        until: signed_in.map(|(_, ends_ms)| timestamp(ends_ms)),
+        public: app.config.page.public,
+        simulated: app.config.page.simulated,
+        apps: apps
+            .map(|catalogue| Named { id: catalogue.declaration.app.clone(), name: catalogue.name.clone() })
+            .collect(),
+        zone: app.config.privacy.zone.clone(),
+        region: Region { name: app.config.privacy.region_name.clone(), bounds: bounds(app) },
+        next_seal: next_seal(app),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(standing)
+}
+
+/// The box around the region.
+fn bounds(app: &App) -> [f64; 4] {
+    if let Source::Box(bounds) = app.config.privacy.region {
+        return bounds;
+    }
+    let cells = app.sealer.region.coarsest_cells();
+    let boxes = cells.iter().filter_map(|cell| geohash::decode_bbox(cell.as_str()).ok());
+    let around = boxes.reduce(|a, b| {
+        let least = Coord { x: a.min().x.min(b.min().x), y: a.min().y.min(b.min().y) };
+        Rect::new(least, Coord { x: a.max().x.max(b.max().x), y: a.max().y.max(b.max().y) })
+    });
+    // A region holds a cell: without one, nothing was collected, and the map shows the world.
+    around.map_or([-180.0, -90.0, 180.0, 90.0], |all| [all.min().x, all.min().y, all.max().x, all.max().y])
+}
+
+/// When the next day's grace ends: yesterday's, where that is still to come, else today's.
+fn next_seal(app: &App) -> Option<Timestamp> {
+    if !app.config.seal.scheduled {
+        return None;
+    }
+    let now_ms = app.clock.now_ms();
+    let today = app.today();
+    let yesterday = today.saturating_sub(jiff::Span::new().days(1));
+    let ends = [yesterday, today].map(|date| app.keyring.grace_ends(day_of(date)));
+    ends.into_iter().find(|end| *end > now_ms).map(timestamp)
+}
+
+/// Hands the cookie out, or takes it back where it lasts for no time. On this machine it goes over plain HTTP too;
+/// from anywhere else a browser keeps it over TLS alone.
+fn set(request: &HttpRequest, response: &mut HttpResponse, secret: &str, lasts_s: i64) {
+    let secure = if is_local(request) { "" } else { "; Secure" };
+    let cookie = format!("{COOKIE}={secret}; Path=/v1; HttpOnly; SameSite=Strict; Max-Age={lasts_s}{secure}");
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(SET_COOKIE, value);
+    }
+}
+
+/// Whether the browser was told to come to this machine.
+fn is_local(request: &HttpRequest) -> bool {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for (host, expected) in [
+            ("127.0.0.1:8080", true),
+            ("localhost", true),
+            ("[::1]:8080", true),
+            ("stats.example.kz", false),
+            ("10.0.0.7:8080", false),
+            ("127.0.0.1.example.kz", false),
+            ("", false),
+        ] {
+            let request = TestRequest::default().insert_header((HOST, host)).to_http_request();
+            assert_eq!(is_local(&request), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn another_host_is_not_listened_to() {
+        let request = |headers: &[(&'static str, &'static str)]| {
+            let plain = TestRequest::default()
+                .insert_header((HOST, "a.kz"))
+                .insert_header((CONTENT_TYPE, "application/json"));
+            let all = headers.iter().fold(plain, |request, header| request.insert_header(*header));
+            check(&all.to_http_request()).map_err(|problem| problem.code())
+        };
+        assert_eq!(request(&[]), Ok(()));
+        assert_eq!(request(&[("Origin", "https://a.kz"), ("Sec-Fetch-Site", "same-origin")]), Ok(()));
+        assert_eq!(request(&[("Origin", "https://b.kz")]), Err(Code::Unauthorized));
+        assert_eq!(request(&[("Origin", "null")]), Err(Code::Unauthorized));
+        assert_eq!(request(&[("Sec-Fetch-Site", "cross-site")]), Err(Code::Unauthorized));
+        assert_eq!(request(&[("Sec-Fetch-Site", "same-site")]), Err(Code::Unauthorized));
+        assert_eq!(request(&[("Content-Type", "text/plain")]), Err(Code::UnsupportedMediaType));
+    }
+}
