@@ -159,3 +159,11 @@ async fn whoever_is_not_signed_in_sees_no_app() {
         (&Value::Null, &json!([]), &json!(false))
     );
 }
+
+#[actix_web::test]
+async fn a_region_of_prefixes_is_shown_by_the_box_around_it() {
+    let mut setup = Setup::new();
+    setup.config.privacy.region = tuman::region::Source::Prefixes(vec!["v9".into()]);
+    let standing = setup.start().await.get("/v1/session", &[]).await.json();
+    assert_eq!(standing["region"]["bounds"], json!([67.5, 50.625, 78.75, 56.25]));
+}
