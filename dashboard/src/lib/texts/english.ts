@@ -23,6 +23,7 @@ export const english = {
     csv: "Save as CSV",
     days: { one: "{n} day", other: "{n} days" } as { one?: string; few?: string; many?: string; other: string },
     values: { one: "{n} value", other: "{n} values" } as { one?: string; few?: string; many?: string; other: string },
+    hours: { one: "{n} hour", other: "{n} hours" } as { one?: string; few?: string; many?: string; other: string },
     signIn: {
         title: "Sign in",
         why: "Numbers are shown to people who have a token. Ask whoever runs this collector for one.",
@@ -60,6 +61,15 @@ export const english = {
         missing: "Not sealed: {days}.",
         next: "The next day is sealed {at}.",
         byHand: "Days are sealed by hand here.",
+    },
+    today: {
+        title: "Today, by the hour",
+        coarser: "Coarser than the numbers of days: a device counts in its first {windows} of a day, and the noise is larger.",
+        chart: "Active devices by hour",
+        hour: "Hour",
+        below: "below {threshold}",
+        allBelow: "In no hour of today there were enough devices: values below {threshold} are not published.",
+        none: "No hour of today is sealed yet. Each one is, a few minutes after its end.",
     },
     overview: {
         title: "Active devices",
