@@ -9,15 +9,21 @@ export interface Shown extends Value {
     cell: string;
     lat: number;
     lon: number;
+    /** On so many days of the period it was published. */
+    days: number;
     /** What a parent has beside its published children. */
     isRest: boolean;
 }
 
-/** Devices on a day of the period: a day on which a cell was not published counts as none of it. */
+/**
+ * Devices on a day of the period: a day on which a cell was not published counts as none of it, and its devices are in
+ * what is left of the parent. So that a cell of few published days says less than there were.
+ */
 const daily = (cell: Cell, days: number): Shown => ({
     cell: cell.cell,
     lat: cell.lat,
     lon: cell.lon,
+    days: cell.days,
     value: cell.device_days / days,
     margin: cell.margin / days,
     isRest: false,
