@@ -1,6 +1,7 @@
 //! Seals without end of one and the same day: rows are counted by the engine once, noise is drawn again and again.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use rand::rngs::StdRng;
@@ -74,6 +75,9 @@ impl Store for Replay {
     }
 }
 
+/// The hours of a day that are sealed: those in which phones report here, and one before.
+const HOURS: Range<u8> = 3..10;
+
 /// An open day, counted once for each catalogue: whatever rows come afterwards, it is as it was.
 pub struct Counted {
     store: Replay,
@@ -94,7 +98,11 @@ impl Counted {
     pub fn seal(&self, catalogue: &Catalogue, source: &mut dyn Source) -> Vec<Sealed> {
         let Counted { store, region, day } = self;
         // Any salt will do: each is as good as another to whoever does not know it.
-        OpenDay { store, catalogue, region, day: *day, salt: (7, 11) }.seal(source).unwrap()
+        let open = OpenDay { store, catalogue, region, day: *day, salt: (7, 11) };
+        let hourly = |_| catalogue.releases.iter().filter(|release| release.windows.is_some()).cloned().collect();
+        let mut sealed = open.seal(source).unwrap();
+        sealed.extend(open.seal_hours(HOURS, hourly, source).unwrap());
+        sealed
     }
 }
 

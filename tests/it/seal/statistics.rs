@@ -124,7 +124,9 @@ fn truth() -> BTreeMap<Key, i64> {
         for event in *events {
             add("event_devices", "event", &[event], *phones);
             add("event_totals", "event", &[event], *phones);
+            add("events_by_hour", "hour,event", &["09", event], *phones);
         }
+        add("active_by_hour", "hour", &["09"], *phones);
         let cell = geohash::encode(geohash::Coord { x: place.1, y: place.0 }, 5).unwrap();
         for characters in 3..=5 {
             add(&format!("places_{characters}"), "cell", &[&cell[..characters]], *phones);
@@ -224,7 +226,7 @@ async fn values_are_unbiased_margins_cover_and_the_noise_has_its_distribution() 
     told(&format!("statistics: {values} values, {times} seals: margins cover {:.2} %", 100.0 * rate));
     assert!((0.94..0.96).contains(&rate), "margins cover {rate}");
     assert!(values > 40, "{values}");
-    assert_eq!(errors_by_scale.len(), 7, "every scale of the default releases");
+    assert_eq!(errors_by_scale.len(), 8, "every scale of the default releases");
     for (scale, errors) in errors_by_scale.into_values() {
         let p = Law::of(1, scale).fit(&errors);
         told(&format!("statistics: {} draws of scale {scale:.1} against the distribution: p = {p:.3}", errors.len()));
