@@ -41,7 +41,6 @@ dashboard/node_modules/.package-lock.json: dashboard/package-lock.json
 
 test: tools engine examples dashboard browser ## Build and run every test, on the real engine and in a real browser
 	@$(CARGO) test --workspace --locked --features tuman/torture
-	@$(CARGO) build --locked --features torture
 	@node --test dashboard/tests/dashboard.mjs
 
 # Debian's Chromium, for the tests of the dashboard.
@@ -53,7 +52,7 @@ browser:
 		{ echo "missing: chromium. Install it (apt-get install chromium), or name another in CHROMIUM" >&2; exit 1; }
 
 pictures: tools engine dashboard browser ## Take the pictures in docs/pictures anew, as the tests see them
-	@$(CARGO) build --locked --features torture
+	@$(CARGO) test --workspace --locked --features tuman/torture --no-run
 	@PICTURES=docs/pictures node --test --test-name-pattern=pictures dashboard/tests/dashboard.mjs
 
 torture: tools engine ## Kill, cut off, fill and damage a collector for seven minutes, and hold it to account

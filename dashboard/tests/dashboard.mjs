@@ -128,6 +128,17 @@ test("numbers are those that the collector answers", async () => {
     await page.locator("details summary").first().click();
     const row = page.locator("figure + details table tbody tr").filter({ hasText: last.devices.toLocaleString("en-GB") });
     assert.match(await row.first().innerText(), new RegExp(`± ${Math.round(last.margin)}`));
+    const hours = await (await fetch(`${base}/v1/stats/activity?period=today&interval=hour`)).json();
+    const today = page.locator("section", { has: page.locator("#today") });
+    if (hours.series.length === 0) {
+        // Which of the two it says hangs on how early in the day the test runs.
+        assert.match(await today.innerText(), /No hour of today is sealed yet|In no hour of today there were enough devices/);
+    } else {
+        await today.locator("details summary").click();
+        const { dims, devices, margin } = hours.series.at(-1);
+        const hour = (await today.locator("tbody tr").filter({ hasText: `${dims.hour}:00` }).innerText()).replaceAll("\u00a0", " ");
+        assert.ok(hour.includes(devices.toLocaleString("en-GB")) && hour.includes(`± ${Math.round(margin)}`), hour);
+    }
     await show(page, "events");
     const events = await (await fetch(`${base}/v1/stats/events`)).json();
     const first = page.locator("main table").first().locator("tbody tr").first();
@@ -171,8 +182,8 @@ test("what is seen can be saved", async () => {
     const map = JSON.parse(await save("Save as GeoJSON"));
     assert.deepEqual(map, await (await fetch(`${base}/v1/stats/places.geojson?precision=4`)).json());
     const rows = (await save("Save as CSV")).trim().split("\r\n");
-    assert.equal(rows[0], "cell,is_rest,lat,lon,devices_per_day,margin");
-    assert.ok(rows.slice(1).every((row) => /^\w{3,4},(true|false),[\d.]+,[\d.]+,-?[\d.]+,[\d.]+$/.test(row)), rows[1]);
+    assert.equal(rows[0], "cell,is_rest,lat,lon,devices_per_day,margin,days_published");
+    assert.ok(rows.slice(1).every((row) => /^\w{3,4},(true|false),[\d.]+,[\d.]+,-?[\d.]+,[\d.]+,\d+$/.test(row)), rows[1]);
     await close();
 });
 
