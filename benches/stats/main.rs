@@ -221,7 +221,7 @@ fn cells(app: &App) -> Vec<String> {
 
 /// The open rows of a day, as if so many devices had reported.
 fn fill(store: &dyn Store, day: Day, cells: &[String]) -> Result<()> {
-    let usage = "INSERT INTO usage_open SELECT {day:Date}, number % 24, {app:UInt32}, {event:UInt32}, \
+    let usage = "INSERT INTO usage_open SELECT {day:Date}, 9 + number % 6, {app:UInt32}, {event:UInt32}, \
          cityHash64(number, {day:Date}) + 1, 1 + intDiv(number, 100) % 5, 14, {versions:Array(UInt32)}[1 + intDiv(number, 25) % 4], \
          1, 1, multiIf(number % 7 = 0, 6, number % 30 = 0, 10, 2), number % 13, [{screens:Array(UInt32)}[1 + number % 25]] \
          FROM numbers({devices:UInt64})";
