@@ -32,12 +32,17 @@ pub fn fresh_database() -> String {
     format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The engine's data folder; what an earlier run left is removed first.
+/// The engine's data folder, which is of this process alone. What earlier runs left is removed first.
 pub fn folder() -> PathBuf {
     static CLEANED: std::sync::Once = std::sync::Once::new();
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engine");
+    let all = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines");
     CLEANED.call_once(|| {
-        let _ = std::fs::remove_dir_all(&folder);
+        let entries = std::fs::read_dir(&all).into_iter().flatten().flatten();
+        // Named by the process: one that runs has its folder in use.
+        for entry in entries.filter(|entry| !PathBuf::from("/proc").join(entry.file_name()).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+        std::fs::create_dir_all(&all).unwrap();
     });
-    folder
+    all.join(std::process::id().to_string())
 }
