@@ -28,7 +28,7 @@ examples: ## Install what the Python examples of docs/exports.md need
 
 # What the dashboard is made of. Without it cargo compiles a program that says so in its place.
 DASHBOARD := $(shell find dashboard/src dashboard/scripts -type f ! -name schema.d.ts) $(wildcard dashboard/*.*) \
-	sdk-spec/openapi.yaml src/demo/cities.tsv
+	sdk-spec/openapi.yaml src/demo/cities.tsv src/http/page/page.css
 dashboard: tools dashboard/dist/index.html.gz ## Build the dashboard, which the program embeds
 
 dashboard/dist/index.html.gz: dashboard/node_modules/.package-lock.json $(DASHBOARD)
@@ -41,6 +41,7 @@ dashboard/node_modules/.package-lock.json: dashboard/package-lock.json
 
 test: tools engine examples dashboard browser ## Build and run every test, on the real engine and in a real browser
 	@$(CARGO) test --workspace --locked --features tuman/torture
+	@npm --prefix dashboard run --silent check
 	@node --test dashboard/tests/dashboard.mjs
 
 # Debian's Chromium, for the tests of the dashboard.

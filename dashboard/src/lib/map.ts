@@ -3,6 +3,7 @@
 import { mesh } from "topojson-client";
 import type { GeometryCollection, Topology } from "topojson-specification";
 import borders from "world-atlas/countries-50m.json?url";
+import { colour } from "./colours.svelte";
 import { box, type Box } from "./geohash";
 import { shade, type Precision, type Shown } from "./levels";
 import { towns } from "./towns";
@@ -94,8 +95,6 @@ export function draw(canvas: HTMLCanvasElement, frame: Frame, cells: Shown[], st
         canvas.height = Math.round(height * ratio);
     }
     brush.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const style = getComputedStyle(canvas);
-    const colour = (name: string) => style.getPropertyValue(name).trim();
     const shades = [0, 1, 2, 3, 4].map((at) => colour(`--shade-${at}`));
     const at = projection(frame, width, height);
     brush.clearRect(0, 0, width, height);
