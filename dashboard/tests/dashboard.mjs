@@ -172,6 +172,29 @@ test("the map refines with its zoom, by keys alone, and parents keep their rest"
     await close();
 });
 
+test("a chart has the colours that are chosen, at once", async () => {
+    const { page, close } = await open({ theme: "light" });
+    await show(page, "overview");
+    const accent = () =>
+        page.locator("figure canvas").first().evaluate((canvas) => {
+            const probe = document.body.appendChild(document.createElement("i"));
+            probe.style.color = "var(--accent)";
+            const wanted = getComputedStyle(probe).color.match(/\d+/g).map(Number);
+            probe.remove();
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            let found = 0;
+            for (let at = 0; at < data.length; at += 4) if (wanted.every((part, channel) => data[at + channel] === part)) found += 1;
+            return { wanted: wanted.join(), found };
+        });
+    const light = await accent();
+    await page.locator("footer select").selectOption("dark");
+    await page.waitForFunction(() => document.documentElement.dataset.theme === "dark");
+    const dark = await accent();
+    assert.notEqual(dark.wanted, light.wanted);
+    assert.ok(light.found > 50 && dark.found > 50, JSON.stringify({ light, dark }));
+    await close();
+});
+
 test("what is seen can be saved", async () => {
     const { page, close } = await open();
     await show(page, "places", "en", "&precision=4");
