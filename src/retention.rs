@@ -17,6 +17,7 @@ use crate::audit::{AuditError, Event, ReleasesDeleted};
 use crate::clock::day_of;
 use crate::log::Line;
 use crate::rowbinary::RowBinary;
+use crate::seal::release::HOURS;
 use crate::store::{Statement, Store, StoreError, Table};
 
 /// How often days are looked for that have become too old.
@@ -36,7 +37,7 @@ pub enum RetentionError {
 /// What there is of days that are deleted, or should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Days that are older than the retention and not deleted yet.
+    /// Days that are older than the retention by a day or more, and not deleted yet.
     pub due: usize,
     /// How many days are deleted.
     pub deleted: u64,
@@ -90,7 +91,8 @@ pub fn apply(app: &App) -> Result<usize, RetentionError> {
 pub fn standing(app: &App) -> Result<Standing, StoreError> {
     let store = &*app.store;
     let due = match app.config.releases.retention.days() {
-        Some(days) => due(store, before(app, days))?.len(),
+        // Those of last midnight have their turn within a round.
+        Some(days) => due(store, before(app, days.saturating_add(1)))?.len(),
         None => 0,
     };
     let deleted = number(store, "SELECT uniqExact(day) AS n FROM deletions")?;
@@ -102,14 +104,17 @@ fn before(app: &App, days: u16) -> Date {
     app.today().saturating_sub(i64::from(days).days())
 }
 
-/// Sealed days before another one that are not deleted.
+/// Sealed days before another one that are not deleted. A day of which hours alone are sealed still takes events.
 fn due(store: &dyn Store, before: Date) -> Result<Vec<Date>, StoreError> {
     #[derive(Deserialize)]
     struct Row {
         day: Date,
     }
-    let text = "SELECT DISTINCT day FROM seals WHERE day < {before:Date} AND day NOT IN (SELECT day FROM deletions) ORDER BY day";
-    let rows: Vec<Row> = store.rows(&Statement::new(text).bind("before", before))?;
+    let statement = Statement::new(
+        "SELECT DISTINCT day FROM seals WHERE day < {before:Date} AND window = {whole:UInt8} \
+         AND day NOT IN (SELECT day FROM deletions) ORDER BY day",
+    );
+    let rows: Vec<Row> = store.rows(&statement.bind("before", before).bind("whole", HOURS))?;
     Ok(rows.into_iter().map(|row| row.day).collect())
 }
 

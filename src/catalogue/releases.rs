@@ -280,6 +280,10 @@ fn hours(
         Some(Measure::Over { by, .. }) if by.contains(&Dimension::Hour) => {
             window.wrong("each hour is sealed apart: leave the dimension `hour` out", problems);
         }
+        Some(Measure::Over { by, .. }) if by.contains(&Dimension::FirstUse) => {
+            window
+                .wrong("first use is of a day, and no hour tells it: leave the dimension `first_use` out", problems);
+        }
         Some(Measure::Over { by, .. }) => {
             let values = in_no_region(form, |public| public.size(by)).saturating_mul(HOURS.into());
             if values > MOST_CELLS {

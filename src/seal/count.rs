@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Range;
 
 use serde::Deserialize;
 use tuman_privacy::code::{Sort, code};
@@ -30,21 +31,8 @@ pub(super) struct Count<'a> {
     pub(super) app: u32,
     pub(super) public: Public<'a>,
     pub(super) salt: (u64, u64),
-    /// The hour that is counted, of releases that are sealed every hour.
-    pub(super) hour: Hour,
     /// The bits that noise is made of.
     pub(super) source: RefCell<&'a mut dyn Source>,
-}
-
-/// An hour that is counted.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Hour {
-    /// All of the day.
-    All,
-    /// This one.
-    One(u8),
-    /// One of which there is no row: all its counts are zero, and get noise like any other.
-    Empty,
 }
 
 /// The classes of first use, disjoint: a device is in one of them.
@@ -69,6 +57,8 @@ struct Row {
     c: u32,
     d: u32,
     first: u16,
+    /// Of what is counted by the hour; zero otherwise.
+    hour: u8,
     n: i64,
     devices: i64,
 }
@@ -118,31 +108,68 @@ impl Count<'_> {
 
     /// Devices or events over dimensions.
     fn over(&self, release: &Release, counts: Counts, by: &[Dimension], sums: Sums) -> Result<Sealed, SealError> {
-        let axes: Vec<Axis> = by.iter().map(|dimension| self.public.axis(dimension)).collect();
-        let first = by.iter().position(|dimension| *dimension == Dimension::FirstUse);
-        let columns: Vec<usize> = (0..axes.len()).filter(|at| Some(*at) != first).collect();
-        let event = axes.iter().map(|axis| axis.event).max().unwrap_or(0);
+        let shape = Shape::of(self.public, by);
+        let rows = self.counted(release, counts, &shape, 0..0)?;
+        self.over_shape(release, &shape, sums, &rows)
+    }
+
+    /// Seals hours of a release that is sealed every hour; those without any row too.
+    pub(super) fn hours(&self, release: &Release, hours: Range<u8>) -> Result<Vec<Sealed>, SealError> {
+        let Measure::Over { counts, by, sums } = &release.measure else { return Ok(Vec::new()) };
+        let shape = Shape::of(self.public, by);
+        let rows = self.counted(release, *counts, &shape, hours.clone())?;
+        let (mut by_hour, mut sealed) = (HashMap::<u8, Vec<Row>>::new(), Vec::new());
+        for row in rows {
+            by_hour.entry(row.hour).or_default().push(row);
+        }
+        for hour in hours {
+            let rows = by_hour.remove(&hour).unwrap_or_default();
+            sealed.push(self.over_shape(release, &shape, *sums, &rows)?.of_hour(hour));
+        }
+        Ok(sealed)
+    }
+
+    /// The exact counts: of the whole day, or of each of the hours where a release is sealed every hour.
+    fn counted(
+        &self,
+        release: &Release,
+        counts: Counts,
+        shape: &Shape<'_>,
+        hours: Range<u8>,
+    ) -> Result<Vec<Row>, SealError> {
+        let event = shape.axes.iter().map(|axis| axis.event).max().unwrap_or(0);
         let mut statement = self
             .statement(include_str!("sql/counted.sql"))
             .bind("bound", release.bound)
             .bind("event", event)
             .bind("devices", u8::from(counts == Counts::Devices))
             .bind("windows", release.windows.unwrap_or(0))
-            .bind("hour", if let Hour::One(hour) = self.hour { hour } else { 0 })
+            .bind("from", hours.start)
+            .bind("upto", hours.end)
             .bind("late", Flags::LATE)
-            .bind("with_first", u8::from(first.is_some()));
+            .bind("with_first", u8::from(shape.first.is_some()));
         let none = Axis::none();
         for (slot, names) in SLOTS.into_iter().enumerate() {
-            let axis = columns.get(slot).map_or(&none, |at| &axes[*at]);
+            let axis = shape.columns.get(slot).map_or(&none, |at| &shape.axes[*at]);
             statement = statement
                 .bind(names[0], axis.codes.as_slice())
                 .bind(names[1], axis.column)
                 .bind(names[2], u8::from(axis.is_property))
                 .bind(names[3], u8::from(axis.has_other()));
         }
-        let rows: Vec<Row> = if self.hour == Hour::Empty { Vec::new() } else { self.store.rows(&statement)? };
+        Ok(self.store.rows(&statement)?)
+    }
+
+    fn over_shape(
+        &self,
+        release: &Release,
+        shape: &Shape<'_>,
+        sums: Sums,
+        rows: &[Row],
+    ) -> Result<Sealed, SealError> {
+        let Shape { by, axes, first, columns } = shape;
         let mut domain: Vec<Vec<usize>> = vec![Vec::new()];
-        for axis in &axes {
+        for axis in axes {
             let longer = |key: &Vec<usize>, at: usize| key.iter().copied().chain([at]).collect();
             domain = domain.iter().flat_map(|key| (0..axis.labels.len()).map(move |at| longer(key, at))).collect();
         }
@@ -151,7 +178,7 @@ impl Count<'_> {
             for (at, found) in columns.iter().zip([row.a, row.b, row.c, row.d]) {
                 key[*at] = axes[*at].index(found)?;
             }
-            if let Some(first) = first {
+            if let Some(first) = *first {
                 key[first] = FIRST_USES.iter().position(|class| *class == first_use_class(row.first))?;
             }
             Some((key, Counted { value: row.n, devices: row.devices }))
@@ -221,6 +248,25 @@ impl Count<'_> {
         Ok(self.seal(over(release, (1..=steps.len()).collect(), counted), |reached| {
             (0..*reached).map(|at| ("step".to_owned(), vec![step(at, &steps[at])])).collect()
         })?)
+    }
+}
+
+/// The dimensions of a release over columns.
+struct Shape<'a> {
+    by: &'a [Dimension],
+    axes: Vec<Axis>,
+    /// Which of them is first use: it is no column.
+    first: Option<usize>,
+    /// Which of them are columns, in the order in which the counting statement has them.
+    columns: Vec<usize>,
+}
+
+impl<'a> Shape<'a> {
+    fn of(public: Public<'_>, by: &'a [Dimension]) -> Shape<'a> {
+        let axes: Vec<Axis> = by.iter().map(|dimension| public.axis(dimension)).collect();
+        let first = by.iter().position(|dimension| *dimension == Dimension::FirstUse);
+        let columns = (0..axes.len()).filter(|at| Some(*at) != first).collect();
+        Shape { by, axes, first, columns }
     }
 }
 

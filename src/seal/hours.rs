@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use rand::TryRng;
 use serde::Deserialize;
 use tuman_privacy::time::Day;
 
@@ -138,19 +139,21 @@ impl Sealer {
         let mut apps = Vec::new();
         let mut hours = 0;
         for DueOfApp { catalogue, releases: due } in self.due_hours(day, over)? {
-            let first = due.iter().map(|due| due.from).min().unwrap_or(over);
-            let at = |hour: u8| due.iter().filter(|due| due.from <= hour).map(|due| due.release.clone()).collect();
             let open =
                 OpenDay { store: &*self.store, catalogue: &catalogue, region: &self.region, day, salt: salt()? };
-            let sealed = open.seal_hours(first..over, at, &mut System::new())?;
-            hours = hours.max(u64::from(over - first));
+            let mut sealed = Vec::new();
+            for Due { release, from } in &due {
+                sealed.extend(open.seal_hours(release, *from..over, &mut System::new())?);
+                hours = hours.max(u64::from(over - from));
+            }
             apps.push((catalogue.declaration.app.clone(), sealed));
         }
         // Once more: a device that came back while it was counted is not published.
         if apps.is_empty() || self.list_ended_since(day)? {
             return Ok(0);
         }
-        let journal = Journal::of(date_of(day), timestamp(self.clock.now_ms()), apps);
+        let mut journal = Journal::of(date_of(day), timestamp(self.clock.now_ms()), apps);
+        journal.batch = batch()?;
         let last = over - 1;
         self.journals.write_hours(day, last, &journal)?;
         self.publish_hours(day, last, &journal)?;
@@ -159,9 +162,16 @@ impl Sealer {
     }
 
     fn publish_hours(&self, day: Day, last: u8, journal: &Journal) -> Result<(), SealError> {
-        let name = |what: &str| format!("hours-{}-{last:02}-{what}", journal.day);
+        let name = |what: &str| format!("hours-{}-{}-{what}", journal.day, journal.batch);
         self.store.insert(Table::Releases, &name("releases"), rows::releases(day, journal).bytes())?;
         self.store.insert(Table::Seals, &name("seals"), rows::seals(day, journal).bytes())?;
         Ok(self.journals.remove_hours(day, last)?)
     }
+}
+
+/// A name that no other batch has.
+fn batch() -> Result<String, SealError> {
+    let mut name = [0_u8; 8];
+    rand::rngs::SysRng.try_fill_bytes(&mut name).map_err(|_| SealError::Randomness)?;
+    Ok(hex::encode(name))
 }

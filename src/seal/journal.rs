@@ -30,6 +30,10 @@ pub struct Journal {
     pub sealed_at: jiff::Timestamp,
     /// The releases of each app.
     pub apps: Vec<(String, Vec<Sealed>)>,
+    /// Of hours: a random name, under which they are inserted. The hours of a release that is added later can end where
+    /// those of others did.
+    #[serde(default)]
+    pub batch: String,
     /// Of a day: what its hours have spent.
     #[serde(default)]
     pub hours: Vec<Pinned>,
@@ -42,7 +46,7 @@ impl Journal {
     /// With these releases, none left out, and nothing spent but theirs.
     #[must_use]
     pub fn of(day: jiff::civil::Date, sealed_at: jiff::Timestamp, apps: Vec<(String, Vec<Sealed>)>) -> Journal {
-        Journal { day, sealed_at, apps, hours: Vec::new(), left_out: Vec::new() }
+        Journal { day, sealed_at, apps, batch: String::new(), hours: Vec::new(), left_out: Vec::new() }
     }
 }
 

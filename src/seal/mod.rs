@@ -355,7 +355,7 @@ impl Sealer {
     }
 }
 
-/// The days that have rows in the open tables.
+/// The days that have rows in the open tables: each is a partition, so that no row is read.
 ///
 /// # Errors
 /// Where the store cannot be read.
@@ -364,8 +364,10 @@ pub fn days_with_rows(store: &dyn Store) -> Result<Vec<Day>, StoreError> {
     struct Row {
         day: jiff::civil::Date,
     }
-    let statement =
-        Statement::new("SELECT DISTINCT day FROM usage_open UNION DISTINCT SELECT DISTINCT day FROM places_open");
+    let statement = Statement::new(
+        "SELECT DISTINCT toDate(partition) AS day FROM system.parts WHERE active AND rows > 0 \
+         AND database = currentDatabase() AND table IN ('usage_open', 'places_open') ORDER BY day",
+    );
     let rows: Vec<Row> = store.rows(&statement)?;
     Ok(rows.into_iter().map(|row| day_of(row.day)).collect())
 }

@@ -18,8 +18,8 @@ pub(in crate::stats) fn places(store: &dyn Store, scope: &Scope, answer: &mut Pl
     let scales: BTreeMap<(&str, Date), f64> =
         seals.iter().map(|seal| ((seal.release.as_str(), seal.day), seal.scale)).collect();
     let of = |release: &'static str| seals.iter().filter(move |seal| seal.release == release);
-    let is_whole =
-        of("places_3").count() == of("region").count() && of("places_3").all(|seal| seal.suppressed == "[]");
+    let days = |release| of(release).map(|seal| seal.day).collect::<BTreeSet<_>>();
+    let is_whole = days("places_3") == days("region") && of("places_3").all(|seal| seal.suppressed == "[]");
     let mut sums: BTreeMap<String, Place> = BTreeMap::new();
     for (release, breakdown) in PLACES {
         for value in values(store, scope, release, breakdown)? {

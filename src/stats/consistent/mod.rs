@@ -111,7 +111,7 @@ pub(super) fn breakdowns(levels: &Levels, is_covered: impl Fn(&[String]) -> bool
         let above = depth.checked_sub(1).and_then(|above| done.get(above));
         for (dims, whole) in above.into_iter().flatten().filter(|(dims, _)| is_covered(dims)) {
             let parts: Vec<(&Vec<String>, &Total)> =
-                level.iter().filter(|(part, _)| part.starts_with(dims)).collect();
+                level.range(dims.clone()..).take_while(|(part, _)| part.starts_with(dims)).collect();
             // A margin is about as many standard deviations for each.
             let seen: Vec<(f64, f64)> =
                 parts.iter().map(|(_, total)| (number(total.value), total.margin.powi(2).max(1e-6))).collect();

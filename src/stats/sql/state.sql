@@ -1,8 +1,4 @@
--- What the answers about an app and period are made of: another where a day is sealed, or values or seals are deleted.
-SELECT
-    toString(count()) || '-' || toString(groupBitXor(cityHash64(day, release, sealed_at, published))) || '-' || (
-        SELECT toString(sum(rows)) FROM system.parts
-        WHERE active AND database = currentDatabase() AND table IN ('releases', 'seals')
-    ) AS state
+-- What the answers about an app and period are made of: another where a day or an hour is sealed, or a day is deleted.
+SELECT toString(count()) || '-' || toString(groupBitXor(cityHash64(day, window, release, sealed_at, published))) AS state
 FROM seals
-WHERE app = {app:String} AND day BETWEEN {from:Date} AND {to:Date}
+WHERE app = {app:String} AND day BETWEEN {from:Date} AND {to:Date} AND day NOT IN (SELECT day FROM deletions)

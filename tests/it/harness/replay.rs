@@ -99,9 +99,10 @@ impl Counted {
         let Counted { store, region, day } = self;
         // Any salt will do: each is as good as another to whoever does not know it.
         let open = OpenDay { store, catalogue, region, day: *day, salt: (7, 11) };
-        let hourly = |_| catalogue.releases.iter().filter(|release| release.windows.is_some()).cloned().collect();
         let mut sealed = open.seal(source).unwrap();
-        sealed.extend(open.seal_hours(HOURS, hourly, source).unwrap());
+        for release in catalogue.releases.iter().filter(|release| release.windows.is_some()) {
+            sealed.extend(open.seal_hours(release, HOURS, source).unwrap());
+        }
         sealed
     }
 }
