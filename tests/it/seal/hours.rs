@@ -452,3 +452,27 @@ async fn hours_that_fail_at_any_call_end_in_one_published_result() {
     }
     panic!("the hours take more than thirty calls");
 }
+
+#[actix_web::test]
+async fn a_release_that_is_added_within_an_hour_is_sealed_once() {
+    // Of the first batch no value is published, of the second every one.
+    let none =
+        NOW.replace("\"now\"", "\"none\"").replace("threshold = 16", "threshold = 100000").replace("4.0", "0.5");
+    let app = start(&none).await;
+    app.clock.set(sealing_of(9));
+    collect(&app, 0..60, 9).await;
+    assert_eq!(app.app.sealer.seal_hours().await.unwrap(), 10);
+    assert_eq!(app.number("SELECT toInt64(count()) AS n FROM releases"), 0);
+    reload(&app, &with(&format!("{none}{}", NOW.replace("4.0", "3.5"))));
+    assert_eq!(app.app.sealer.seal_hours().await.unwrap(), 10);
+    let sealed = app.rows("SELECT * FROM releases ORDER BY ALL");
+    near(&values(&app, "now", "hour"), &[(&["09"], 60)]);
+    for later in [0, HOUR_MS] {
+        app.clock.advance(later);
+        app.app.sealer.seal_hours().await.unwrap();
+        assert_eq!(app.rows("SELECT * FROM releases WHERE window < 10 ORDER BY ALL"), sealed, "drawn once");
+        let twice = "SELECT toInt64(count() - uniqExact(app, day, release, window)) AS n FROM seals";
+        assert_eq!(app.number(twice), 0);
+    }
+    assert_eq!(app.number("SELECT toInt64(count()) AS n FROM seals WHERE release = 'now'"), 11);
+}

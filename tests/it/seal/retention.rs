@@ -52,7 +52,9 @@ async fn days_older_than_the_retention_go_and_are_never_sealed_again() {
     // The 5th is three days old: not older.
     assert_eq!(apply(&app).await.unwrap(), 0);
     assert_eq!(days(&app, "releases"), ALL);
-    app.clock.advance(2 * DAY_MS);
+    app.clock.advance(DAY_MS);
+    assert!(found(&app).await.well, "since midnight, there is a round to come");
+    app.clock.advance(DAY_MS);
     assert!(!found(&app).await.well);
     let kept = app.rows("SELECT * FROM releases WHERE day = '2026-10-07' ORDER BY ALL");
     let seals = app.rows("SELECT * FROM seals ORDER BY ALL");
@@ -128,4 +130,19 @@ async fn a_deletion_that_fails_anywhere_is_made_good_and_never_unsaid() {
         (vec![ALL[2].to_owned()], ALL[..2].iter().map(|day| (*day).to_owned()).collect())
     );
     assert!(found(&app).await.well);
+}
+
+#[actix_web::test]
+async fn a_day_that_still_takes_events_is_not_deleted_for_its_hours() {
+    let mut setup = keeping(1);
+    setup.config.privacy.grace = tuman::config::Interval::hours(72);
+    let app = setup.start().await;
+    assert_eq!(app.collect(report()).await.status, 202);
+    app.clock.advance(DAY_MS);
+    assert!(app.app.sealer.seal_hours().await.unwrap() > 0);
+    app.clock.advance(DAY_MS);
+    assert!(app.number("SELECT toInt64(count()) AS n FROM seals WHERE day = '2026-10-05' AND window < 24") > 0);
+    assert_eq!(apply(&app).await.unwrap(), 0);
+    app.app.sealer.seal(app.app.zone.day(NOW_MS)).await.unwrap();
+    assert_eq!(apply(&app).await.unwrap(), 1);
 }

@@ -98,6 +98,8 @@ struct Audited {
     sound: Catalogue,
     /// A device is not bounded: the noise is that of a bound of 24, which the count does not keep.
     unbounded: Catalogue,
+    /// A device counts in five hours: the noise is that of one.
+    hourly: Catalogue,
     /// Half the noise: twice the epsilon that is declared.
     half: Vec<(Vec<&'static str>, Catalogue)>,
     /// Noise for cells that are not empty alone: the domain is what devices have sent.
@@ -113,11 +115,14 @@ impl Audited {
         let unbounded = |release: &mut Release| (release.bound, release.epsilon) = (480, Some(480.0 / 120.0));
         // Much noise and a low threshold: empty cells would be published often.
         let noisy = |release: &mut Release| (release.epsilon, release.threshold) = (Some(0.05), 10);
+        let five_hours =
+            |release: &mut Release| (release.windows, release.epsilon, release.threshold) = (Some(5), Some(4.0), 20);
         let few: &[&[&str]] = &[&["screens"]];
         let many: &[&[&str]] = &[&["screens"], PLACES, &["active_devices"], &["hours"], &["way"]];
         Audited {
             sound: catalogue(ALL_VERSIONS),
             unbounded: broken(ALL_VERSIONS, &["event_totals"], unbounded),
+            hourly: broken(ALL_VERSIONS, &["active_by_hour"], five_hours),
             half: sized(few, many).iter().map(|names| halved(names)).collect(),
             occupied: [COMMON_VERSIONS, ALL_VERSIONS].map(|versions| broken(versions, &["active_devices"], noisy)),
         }
@@ -125,7 +130,7 @@ impl Audited {
 
     fn all(&self) -> Vec<&Catalogue> {
         let half = self.half.iter().map(|(_, catalogue)| catalogue);
-        [&self.sound, &self.unbounded].into_iter().chain(half).chain(&self.occupied).collect()
+        [&self.sound, &self.unbounded, &self.hourly].into_iter().chain(half).chain(&self.occupied).collect()
     }
 }
 
@@ -230,6 +235,8 @@ async fn one_device_is_worth_no_more_than_is_declared_and_what_is_broken_is_caug
     }
     let unbounded = &audited.unbounded;
     caught(&days, [unbounded, unbounded], 0, 0.2, "an unbounded device: event_totals");
+    let hourly = &audited.hourly;
+    caught(&days, [hourly, hourly], 0, 0.8, "a device in five hours: active_by_hour");
     let [common, all] = &audited.occupied;
     caught(&days, [common, all], 1, 0.05, "noise for cells that are not empty alone: active_devices");
 }
