@@ -172,4 +172,54 @@ mod tests {
         assert!(kept.secrets >= 3 && kept.locked == kept.secrets, "{kept:?}");
         drop(tokeniser);
     }
+
+    /// Reads pages when they are let go, as the kernel shows them.
+    #[cfg(target_os = "linux")]
+    #[derive(Default)]
+    struct Reader {
+        kept: Mutex<Vec<Pages>>,
+        released: Mutex<Vec<Vec<u8>>>,
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Keeper for Reader {
+        fn keep(&self, pages: Pages) {
+            self.kept.lock().unwrap().push(pages);
+        }
+
+        fn release(&self, pages: Pages) {
+            self.released.lock().unwrap().push(whole(pages));
+        }
+    }
+
+    /// The bytes of whole pages.
+    #[cfg(target_os = "linux")]
+    fn whole(pages: Pages) -> Vec<u8> {
+        use std::os::unix::fs::FileExt;
+        let mut bytes = vec![0; page_of(pages)];
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        memory.read_exact_at(&mut bytes, pages.address as u64).unwrap();
+        bytes
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_page_of_a_secret_is_zero_when_it_is_let_go() {
+        let reader: &'static Reader = Box::leak(Box::default());
+        let key = DayKey::take_kept(&mut [0xa7; 32], reader);
+        let tokeniser = Tokeniser::new(&key);
+        let mut ratchet = Ratchet::take_kept(&mut [0xb9; 32], reader);
+        ratchet.advance();
+        let first = reader.kept.lock().unwrap()[0];
+        assert!(whole(first).windows(32).any(|bytes| bytes == [0xa7; 32]), "the control: the secret is there");
+        let used = |bytes: &[u8]| bytes.iter().filter(|byte| **byte != 0).count();
+        let kept: Vec<usize> = reader.kept.lock().unwrap()[..2].iter().map(|pages| used(&whole(*pages))).collect();
+        assert!(kept.iter().all(|used| *used >= 32), "{kept:?}");
+        drop((key, tokeniser, ratchet));
+        let released = reader.released.lock().unwrap();
+        // The key, the keyed hash, the state and the one after it.
+        assert_eq!(released.len(), 4);
+        let left: Vec<usize> = released.iter().map(|bytes| used(bytes)).collect();
+        assert_eq!(left, [0; 4]);
+    }
 }

@@ -40,6 +40,11 @@ pub(crate) struct Paged<T> {
 #[cfg_attr(not(target_arch = "x86_64"), repr(align(65536)))]
 struct Page<T>(Option<T>);
 
+impl<T> Page<T> {
+    /// A constant: a `None` from the stack may bring with it what was there.
+    const VACANT: Option<T> = None;
+}
+
 impl<T> Paged<T> {
     /// Pages without a secret. Never inlined, so that a page's worth of stack is gone again before a secret is near.
     #[inline(never)]
@@ -72,7 +77,7 @@ impl<T> Paged<T> {
 impl<T> Drop for Paged<T> {
     fn drop(&mut self) {
         // Dropped where it lies, which wipes it; the pages are let go only now.
-        self.page.0 = None;
+        self.page.0 = Page::VACANT;
         if let Some(keeper) = self.keeper {
             keeper.release(self.pages());
         }
