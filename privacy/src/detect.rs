@@ -116,6 +116,8 @@ pub fn detect_number(number: u64) -> Option<Detector> {
 }
 
 fn search(text: &str, setting: Setting) -> Option<Detector> {
+    #[cfg(test)]
+    crate::work::searched(text);
     let found = Folded::decoded(text).and_then(|decoded| search_in(decoded.bytes(), setting));
     found.or_else(|| search_in(Folded::new(text).bytes(), setting))
 }

@@ -37,6 +37,8 @@ pub(crate) fn encode(
         framed(&mut rows.places, |out| place_row(place, out));
         count(&mut rows.counts, place.day, |count| count.places += 1);
     }
+    #[cfg(test)]
+    crate::work::encoded(&rows);
     rows
 }
 

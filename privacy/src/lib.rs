@@ -30,3 +30,5 @@ pub mod suppression;
 pub mod time;
 pub mod token;
 pub mod witness;
+#[cfg(test)]
+mod work;

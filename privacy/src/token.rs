@@ -219,6 +219,8 @@ pub(crate) type KeyedHash = Hmac<Sha256>;
 
 /// The code of parts, each with its length before it, so that none can run into the next.
 pub(crate) fn length_prefixed(keyed: &KeyedHash, parts: &[&[u8]]) -> hmac::digest::Output<Sha256> {
+    #[cfg(test)]
+    crate::work::hashed(parts);
     let mut hash = keyed.clone();
     for part in parts {
         let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
