@@ -30,14 +30,19 @@ const AGENT: &str = "SM-marked-agent-4r2";
 const ADDRESS: &str = "203.0.113.207";
 const BEARER: &str = "tka_6d61726b6564206265617265722074686174206e6f626f647920697373756564";
 const IMEI: &str = "356938035643809";
+/// Another device: the rows of the marked reports stay.
+const WITHDRAWN: &str = "352099001761481";
 const LATITUDE: &str = "43.2389497153";
 const EVENT: &str = "marked_event_8t5";
 const PROPERTY: &str = "marked_property_3y7";
 const VALUE: &str = "marked value of 990101300126";
 const PERSON: &str = "marked-name-6u9";
 
-const MARKS: [&str; 13] =
-    [PATH, QUERY, HEADER, COOKIE, AGENT, ADDRESS, BEARER, IMEI, LATITUDE, EVENT, PROPERTY, VALUE, PERSON];
+/// More requests than a test sends.
+const UNLIMITED: u32 = 1_000_000;
+
+const MARKS: [&str; 14] =
+    [PATH, QUERY, HEADER, COOKIE, AGENT, ADDRESS, BEARER, IMEI, WITHDRAWN, LATITUDE, EVENT, PROPERTY, VALUE, PERSON];
 
 fn search() -> Search {
     Search::for_texts(MARKS)
@@ -85,8 +90,9 @@ fn request(method: &str, target: &str, bearer: &str, body: &str) -> Vec<u8> {
     format!("{method} {target} HTTP/1.1\r\n{}Content-Length: {length}\r\n\r\n{body}", headers(bearer)).into_bytes()
 }
 
-/// Sends every method to every route, and to a path that is none, of both listeners, with each bearer.
-fn drive_routes(addresses: &[&str], bearers: &[&str], report: &str) {
+/// Sends every method to every route, and to a path that is none, of both listeners, with each bearer; answers how many
+/// withdrawals were taken.
+fn drive_routes(addresses: &[&str], bearers: &[&str], report: &str) -> usize {
     let mut targets: BTreeSet<String> = BTreeSet::new();
     for path in routed().keys() {
         // What stands in braces is a part of the path that the client chooses.
@@ -98,6 +104,8 @@ fn drive_routes(addresses: &[&str], bearers: &[&str], report: &str) {
     }
     let form = format!("token={BEARER}");
     let sign_in = format!("{{\"token\":\"{BEARER}\"}}");
+    let withdrawal = json!({ "case": "W-9", "ids": [{ "kind": "imei", "value": WITHDRAWN }] }).to_string();
+    let mut taken = 0;
     for address in addresses {
         for target in &targets {
             for bearer in bearers {
@@ -107,32 +115,42 @@ fn drive_routes(addresses: &[&str], bearers: &[&str], report: &str) {
                     ("POST", &report[..report.len() - 1]),
                     ("POST", form.as_str()),
                     ("POST", sign_in.as_str()),
+                    ("POST", withdrawal.as_str()),
                     ("DELETE", ""),
                 ] {
                     let answer = exchange(address, &request(method, target, bearer, body));
                     assert!(answer.starts_with("HTTP/1.1 "), "{method} {target}: {answer}");
+                    // Signing in has a limit of its own.
+                    let seen = !answer.starts_with("HTTP/1.1 429") || target.starts_with("/v1/session");
+                    assert!(seen, "{method} {target} was not looked at");
+                    if body == withdrawal && target == "/v1/withdrawals" && answer.starts_with("HTTP/1.1 200") {
+                        search().absent(answer.as_bytes(), "the answer to a withdrawal");
+                        taken += 1;
+                    }
                 }
             }
         }
     }
+    taken
 }
 
 #[actix_web::test]
 async fn no_route_logs_or_counts_anything_of_a_request() {
-    let app = TestApp::start().await;
+    let mut setup = Setup::new();
+    let limits = &mut setup.config.limits;
+    // Whatever comes is looked at, and not refused unseen.
+    (limits.address_burst, limits.failure_burst) = (UNLIMITED, UNLIMITED);
+    let app = setup.start().await;
     let addresses = [&app.url, &app.internal_url].map(|url| url.strip_prefix("http://").unwrap().to_owned());
-    let bearers = [&app.app_key, &app.analyst_token, &app.operator_token, &app.partner_token, &BEARER.to_owned()];
-    let bearers = bearers.map(Clone::clone);
+    let issued = [&app.app_key, &app.analyst_token, &app.operator_token, &app.officer_token, &app.partner_token];
+    let bearers: Vec<String> = issued.into_iter().cloned().chain([BEARER.into()]).collect();
     let upload = marked(NOW_MS);
     assert_eq!(app.collect(upload.clone()).await.json()["accepted"], 1, "the marked report is one that is taken");
     let driven = actix_web::rt::task::spawn_blocking(move || {
-        drive_routes(
-            &addresses.each_ref().map(String::as_str),
-            &bearers.each_ref().map(String::as_str),
-            &upload.json(),
-        );
+        let bearers: Vec<&str> = bearers.iter().map(String::as_str).collect();
+        drive_routes(&addresses.each_ref().map(String::as_str), &bearers, &upload.json())
     });
-    driven.await.unwrap();
+    assert!(driven.await.unwrap() > 0, "no withdrawal was taken");
     search().through_its_life(&app).await;
 }
 
@@ -279,6 +297,8 @@ fn folder_at_the_finest_level(folder: &Path, format: &str) -> Value {
     let tokens = Child::init(folder);
     let config = folder.join("tuman.toml");
     let text = std::fs::read_to_string(&config).unwrap();
+    let limits = format!("[limits]\naddress_burst = {UNLIMITED}\nfailure_burst = {UNLIMITED}\n");
+    let text = text.replacen("[limits]\n", &limits, 1);
     std::fs::write(config, format!("{text}[log]\nfilter = \"trace\"\nformat = \"{format}\"\n")).unwrap();
     tokens
 }
@@ -299,9 +319,13 @@ fn a_running_collector_logs_and_prints_nothing_of_requests_or_of_wrong_files() {
         let folder = folder.path();
         let tokens = folder_at_the_finest_level(folder, format);
         let child = Child::serve(folder);
-        let bearers = ["app_key", "analyst_token", "operator_token"].map(|name| tokens[name].as_str().unwrap());
+        let mut bearers = vec![BEARER];
+        for name in ["app_key", "analyst_token", "operator_token", "officer_token"] {
+            bearers.push(tokens[name].as_str().unwrap());
+        }
         let upload = marked(SystemClock.now_ms()).json();
-        drive_routes(&[&child.public, &child.internal], &[bearers[0], bearers[1], bearers[2], BEARER], &upload);
+        let taken = drive_routes(&[&child.public, &child.internal], &bearers, &upload);
+        assert!(taken > 0, "no withdrawal was taken");
 
         let refused = if format == "json" { "\"reload_refused\"" } else { "the old catalogues and tokens stay" };
         let (catalogue, access) = (folder.join("catalogue/kz.test.app.toml"), folder.join("access.toml"));
