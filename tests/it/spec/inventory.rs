@@ -13,7 +13,7 @@ use tuman::policy::{Language, dictionary, digest, notice};
 use tuman_privacy::encode::{PLACES_STRUCTURE, USAGE_STRUCTURE};
 
 use super::dictionary::Dictionary;
-use crate::harness::TestApp;
+use crate::harness::{TestApp, tuman};
 
 const WIRE: &str = include_str!("../../../privacy/src/report.rs");
 const ROWS: &str = include_str!("../../../privacy/src/event.rs");
@@ -29,6 +29,13 @@ const WIRE_TYPES: [(&str, &str); 7] = [
     ("Activity", "activity."),
     ("Event", "events[]."),
     ("Location", "events[].location."),
+];
+
+/// Of each language, a sentence of the inventory and a heading of the notice.
+const SENTENCES: [(&str, &str, &str); 3] = [
+    ("kk", "Құрылғы сағатын түзету үшін тек жадта қолданылады", "Бұл қосымша нені есепке алуы мүмкін"),
+    ("ru", "Используется только в памяти для поправки часов устройства", "Что может учитывать это приложение"),
+    ("en", "Corrects the device's clock in memory", "What this app may count"),
 ];
 
 /// The fields of a struct, with their types, as its source declares them.
@@ -138,6 +145,31 @@ async fn the_page_serves_the_inventory_and_the_notice_in_three_languages() {
             assert!(page.text.contains(&shown(line)), "{line} in {code}");
         }
         assert!(page.text.contains(&digest()[..16]));
+    }
+}
+
+#[test]
+fn the_command_prints_the_inventory_and_the_notice_in_three_languages() {
+    let printed = |arguments: &[&str]| {
+        let output = tuman().arg("policy").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (language, code) in [(Language::Kk, "kk"), (Language::Ru, "ru"), (Language::En, "en")] {
+        let inventory = printed(&["--lang", code]);
+        let mut lines = inventory.lines();
+        for field in &dictionary().fields {
+            let (treatment, retention) = (field.treatment.word(language), field.retention.word(language));
+            let head = format!("{} ({}): {treatment}; {retention}", field.path, field.clause);
+            assert_eq!((lines.next().unwrap(), lines.next().unwrap().trim()), (head.as_str(), field.what(language)));
+        }
+        assert_eq!((lines.next(), lines.next()), (Some(format!("sha256:{}", digest()).as_str()), None));
+        assert_eq!(printed(&["--notice", "--lang", code]).trim_end(), notice(language).trim_end());
+    }
+    // Of each language, a sentence as it stands in the dictionary and a word of the notice.
+    for (code, sentence, heading) in SENTENCES {
+        assert!(printed(&["--lang", code]).contains(sentence), "{code}");
+        assert!(printed(&["--notice", "--lang", code]).contains(heading), "{code}");
     }
 }
 
