@@ -5,18 +5,18 @@ mod group;
 use jiff::civil::date;
 use serde_json::Value;
 use tuman::audit::{AuditError, Contents, verify};
-use tuman::clock::day_of;
+use tuman::clock::{Clock, SystemClock, Zone, date_of, day_of};
 use tuman::keys::chronicle;
 use tuman::keys::command::{Answer, Asked, RawIdentifier, carry_out};
 use tuman::keys::prove::{Proof, Verdict};
 
 use crate::harness::{Child, DAY_MS, HOUR_MS, NOW_MS, Setup, TestApp, log, logged, on, post, report};
+use crate::privacy::sealing::settle_in;
 use crate::seal::failing::FailingStore;
 
 const IMEI: &str = "imei=490154203237518";
 
 fn enter(app: &TestApp) -> Result<usize, AuditError> {
-    use tuman::clock::Clock;
     chronicle::enter(&app.app.keyring, &app.app.sealer.audit, &*app.app.store, app.clock.now_ms())
 }
 
@@ -108,6 +108,47 @@ async fn a_proof_goes_from_an_open_day_to_a_destroyed_one() {
     app.app.store.execute(&tuman::store::Statement::new("TRUNCATE TABLE audit")).unwrap();
     assert_eq!(prove(&app, day).verdict, Verdict::NotShown);
     app.stop().await;
+}
+
+#[test]
+fn a_days_key_is_listed_as_open_and_after_the_seal_as_destroyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let app_key = Child::init(folder)["app_key"].as_str().unwrap().to_owned();
+    // A day of the westernmost zone is over in the easternmost.
+    settle_in(folder, "Etc/GMT+12");
+    let child = Child::serve(folder);
+    let now_ms = SystemClock.now_ms();
+    assert_eq!(post(&child.public, &app_key, &report().sent(now_ms).json()), Some(202));
+    let sealed = date_of(Zone::named("Etc/GMT+12").unwrap().day(now_ms)).to_string();
+    let listed = || {
+        let output = on(folder, &["keys", "--json"]);
+        let listing: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let days = listing["days"].as_array().unwrap();
+        let line = String::from_utf8(on(folder, &["keys"]).stdout).unwrap();
+        let line = line.lines().find(|line| line.starts_with(&sealed)).unwrap().to_owned();
+        (days.iter().find(|record| record["day"] == sealed.as_str()).unwrap().clone(), line)
+    };
+    let (open, line) = listed();
+    assert!(
+        open.get("destroyed_at").is_none_or(Value::is_null) && line.trim_end().ends_with("open"),
+        "{open} {line}"
+    );
+    assert_eq!(child.terminate(), Some(0));
+    settle_in(folder, "Etc/GMT-14");
+    let output = on(folder, &["seal", "--day", &sealed]);
+    assert!(output.status.success(), "{output:?}");
+    // While no collector runs, and by one that does.
+    for child in [None, Some(Child::serve(folder))] {
+        let (destroyed, line) = listed();
+        assert_eq!((&destroyed["name"], &destroyed["created_at"]), (&open["name"], &open["created_at"]));
+        let at: jiff::Timestamp = destroyed["destroyed_at"].as_str().unwrap().parse().unwrap();
+        assert!((now_ms..=SystemClock.now_ms()).contains(&at.as_millisecond()), "{destroyed}");
+        assert!(line.trim_end().ends_with(&format!("destroyed {at:.0}")), "{line}");
+        if let Some(child) = child {
+            assert_eq!(child.terminate(), Some(0));
+        }
+    }
 }
 
 #[actix_web::test]

@@ -3,6 +3,6 @@ mod cases;
 mod logs;
 mod nowhere;
 mod panics;
-mod sealing;
+pub mod sealing;
 pub mod search;
 mod twins;

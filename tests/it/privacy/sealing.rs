@@ -141,7 +141,7 @@ fn secrets(key: &[u8]) -> Search {
 }
 
 /// Serves the folder in a zone; days are sealed when the test says so.
-fn settle_in(folder: &Path, zone: &str) {
+pub fn settle_in(folder: &Path, zone: &str) {
     let text = format!(
         "[paths]\nkeys = \"keys\"\n[server]\nlisten = \"127.0.0.1:0\"\nlisten_internal = \"127.0.0.1:0\"\nworkers = 2\n\
          [spool]\nsegment_age = \"100ms\"\n[privacy]\nzone = \"{zone}\"\n[seal]\nscheduled = false\n"
