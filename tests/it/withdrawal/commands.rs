@@ -1,11 +1,12 @@
 //! `tuman withdraw`, as an officer runs it: on a running collector, through its socket, and alone.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use tuman::clock::{Clock, SystemClock};
+use tuman::clock::{Clock, SystemClock, Zone, date_of};
 
 use super::IMEI;
 use crate::harness::{Child, log, on, post, report, tuman};
@@ -102,4 +103,39 @@ fn a_device_is_withdrawn_on_a_folder_that_no_collector_runs_on() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("there is no suppression list"));
     let verified = json(&on(folder, &["audit", "verify", "--json"]));
     assert_eq!(verified["whole"], true);
+}
+
+/// What a collector says of a metric.
+fn metric(child: &Child, name: &str) -> String {
+    let mut stream = TcpStream::connect(&child.internal).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let line = answer.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).unwrap();
+    line.trim().to_owned()
+}
+
+/// In a process of its own, whose metrics no other test sets.
+#[test]
+fn the_metric_rises_for_a_case_that_was_received_nine_days_ago() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    Child::init(folder);
+    let child = Child::serve(folder);
+    let alarms = || ["tuman_withdrawals_due", "tuman_withdrawals_overdue"].map(|name| metric(&child, name));
+    assert_eq!(alarms(), ["0", "0"]);
+    // Ten days to answer. The second is due tomorrow, or today where the collector's day is one ahead.
+    let ago = |days: i64| {
+        let day = Zone::named("UTC").unwrap().day(SystemClock.now_ms() - days * 86_400_000);
+        date_of(day).to_string()
+    };
+    for (case, days, expected) in [("W-1", 0, ["0", "0"]), ("W-2", 9, ["1", "0"]), ("W-3", 30, ["1", "1"])] {
+        let received = ago(days);
+        let output = withdraw(folder, &["--case", case, "--received", &received], &format!("imei={IMEI}"));
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(alarms(), expected, "{case}");
+    }
+    assert!(on(folder, &["withdraw", "--answered", "W-2"]).status.success());
+    assert_eq!(alarms(), ["0", "1"]);
+    assert_eq!(child.terminate(), Some(0));
 }
