@@ -14,6 +14,7 @@ use tuman::demo::fleet::{Encoding, Fleet};
 use tuman::demo::post::pack;
 use tuman::demo::{APP, CATALOGUE};
 use tuman::spool::Segment;
+use tuman::store::Statement;
 use tuman_privacy::encode::rows;
 use tuman_privacy::identifier::{Canonical, Choice, Kind, choose};
 use tuman_privacy::token::{Purpose, Tokeniser};
@@ -25,14 +26,15 @@ use crate::harness::{DAY_MS, NOW_MS, Setup, TestApp, logged};
 use crate::seal::failing::FailingStore;
 
 const DAYS: [&str; 2] = ["2026-10-05", "2026-10-06"];
+/// Where the controls put rows.
+const KEPT: &str = "2026-10-07";
+const COPIED: &str = "2026-10-08";
 
 /// Two open days of a fleet, and who is who.
 struct World {
     app: TestApp,
     /// By device: its tokens on both days, for use and for places.
     tokens: Vec<[[u64; 2]; 2]>,
-    /// By device: its token where one key serves both days and purposes.
-    kept: Vec<u64>,
     /// Of the records in the spool that hold rows of both purposes: is each of them of one device?
     in_one_record: Success,
 }
@@ -75,14 +77,13 @@ async fn world() -> World {
         .values()
         .map(|id| [0, 1].map(|day| [Purpose::Usage, Purpose::Location].map(|purpose| of(id, day, purpose))))
         .collect();
-    let kept = tokens.iter().map(|tokens| tokens[0][0]).collect();
     // The store is away, so that the segment stays until it was read.
     failing.fail_after(0);
     let segment = app.app.spool.rotate().await.unwrap();
     let in_one_record = records(&app.app.spool.read(segment).unwrap(), &tokens);
     failing.heal();
     app.drain().await;
-    World { app, tokens, kept, in_one_record }
+    World { app, tokens, in_one_record }
 }
 
 /// The identifier of a report, as the collector chooses it.
@@ -183,33 +184,47 @@ fn judged(links: &Links, pairs: &[(u64, u64)], one: &Traces, other: &Traces) -> 
     Success::of(there.map(|pair| links.contains(pair)))
 }
 
+/// Puts a day's rows into another day too, each second token of the pairs as the first.
+fn put(app: &TestApp, table: &str, [from, to]: [&str; 2], pairs: &[(u64, u64)]) {
+    let list = |of: &dyn Fn(&(u64, u64)) -> u64| {
+        // Zero stands for no token in both, so that the lists have an element.
+        let tokens: Vec<String> = pairs.iter().map(of).chain([0]).map(|token| format!("toUInt64({token})")).collect();
+        tokens.join(", ")
+    };
+    let (others, ones) = (list(&|pair| pair.1), list(&|pair| pair.0));
+    app.store
+        .execute(&Statement::new(format!(
+            "INSERT INTO {table} SELECT * REPLACE (toDate('{to}') AS day, \
+             transform(token, [{others}], [{ones}], token) AS token) FROM (SELECT * FROM {table} WHERE day = '{from}')"
+        )))
+        .unwrap();
+}
+
 #[actix_web::test]
 async fn rows_of_two_open_days_or_purposes_are_not_linked_by_token_or_position() {
-    let World { app, tokens, kept, in_one_record } = world().await;
+    let World { app, tokens, in_one_record } = world().await;
     let [first, second] = DAYS.map(|day| traces(&app, "usage_open", day.parse().unwrap()));
     let placed = traces(&app, "places_open", DAYS[0].parse().unwrap());
     let of_days: Vec<(u64, u64)> = tokens.iter().map(|days| (days[0][0], days[1][0])).collect();
     let of_purposes: Vec<(u64, u64)> = tokens.iter().map(|days| (days[0][0], days[0][1])).collect();
-    for (what, other, pairs) in [("two open days", &second, &of_days), ("use and places", &placed, &of_purposes)] {
-        // With kept tokens, both sides hold the same one; the same link then finds every device.
-        let keep = |at: &dyn Fn(&(u64, u64)) -> u64, side: &Traces| -> Vec<u64> {
-            let there = pairs.iter().zip(&kept).filter(|(pair, _)| side.attributes.contains_key(&at(pair)));
-            there.map(|(_, kept)| *kept).collect()
-        };
-        let links: BTreeSet<u64> = by_equality(&keep(&|pair| pair.0, &first), &keep(&|pair| pair.1, other))
-            .into_iter()
-            .map(|(token, _)| token)
-            .collect();
-        let on_both = pairs
-            .iter()
-            .zip(&kept)
-            .filter(|((a, b), _)| first.attributes.contains_key(a) && other.attributes.contains_key(b));
-        let control = || Success::of(on_both.clone().map(|(_, kept)| links.contains(kept)));
+    // The controls. Where days share a key, a device's rows lie in the same place of each, if it does the same.
+    put(&app, "usage_open", [DAYS[0], COPIED], &[]);
+    let copied = traces(&app, "usage_open", COPIED.parse().unwrap());
+    let same: Vec<(u64, u64)> = first.order.iter().map(|token| (*token, *token)).collect();
+    for (what, table, day, other, pairs) in [
+        ("two open days", "usage_open", DAYS[1], &second, &of_days),
+        ("use and places", "places_open", DAYS[0], &placed, &of_purposes),
+    ] {
+        // The other side's rows, under the tokens of the first.
+        put(&app, table, [day, KEPT], pairs);
+        let kept = traces(&app, table, KEPT.parse().unwrap());
+        let control = judged(&by_equality(&first.order, &kept.order), &same, &first, &kept);
         let equal = judged(&by_equality(&first.order, &other.order), pairs, &first, other);
         let chance = 1.0 / other.order.len() as f64;
-        told(&format!("E, {what}, by token"), equal, &Beside { chance, bound: 0.0, control: control() });
+        told(&format!("E, {what}, by token"), equal, &Beside { chance, bound: 0.0, control });
+        let control = judged(&by_position(&first, &copied), &same, &first, &copied);
         let placed = judged(&by_position(&first, other), pairs, &first, other);
-        told(&format!("E, {what}, by position"), placed, &Beside { chance, bound: chance, control: control() });
+        told(&format!("E, {what}, by position"), placed, &Beside { chance, bound: chance, control });
     }
     // Told, and not promised away: what makes a device rare makes it known again, as long as days are open.
     let known = judged(&by_rarity(&first.attributes, &second.attributes), &of_days, &first, &second);
@@ -234,14 +249,21 @@ async fn of_sealed_days_no_token_is_left_to_link() {
     };
     let open = found(&Remains::of(&app, before).await);
     assert!(open.len() > tokens.len(), "{} tokens of {} devices", open.len(), tokens.len());
+    // The control: a table that a seal forgets.
+    let run = |sql: &'static str| app.store.execute(&Statement::new(sql)).unwrap();
+    run("CREATE TABLE kept (token UInt64 CODEC(NONE)) ENGINE = MergeTree ORDER BY tuple()");
+    run("INSERT INTO kept SELECT token FROM usage_open UNION ALL SELECT token FROM places_open");
     app.clock.advance(3 * DAY_MS);
     for day in app.app.sealer.due().await.unwrap() {
         app.app.sealer.seal(day).await.unwrap();
     }
-    let sealed = found(&Remains::of(&app, before).await);
-    let success = Success::of(open.iter().map(|token| sealed.contains(token)));
-    // The control: the same search, while the days are open.
-    let control = Success::of(open.iter().map(|token| open.contains(token)));
+    let left = async || {
+        let sealed = found(&Remains::of(&app, before).await);
+        Success::of(open.iter().map(|token| sealed.contains(token)))
+    };
+    let control = left().await;
+    run("DROP TABLE kept");
+    let success = left().await;
     told("E, tokens left of two sealed days", success, &Beside { chance: 0.0, bound: 0.0, control });
     assert_eq!(app.number("SELECT toInt64(count()) AS n FROM usage_open"), 0);
     assert_eq!(app.number("SELECT toInt64(count()) AS n FROM places_open"), 0);

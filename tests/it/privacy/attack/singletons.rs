@@ -33,6 +33,17 @@ fn counted(value: i64) -> Counted {
     Counted { value, devices: value.min(1) }
 }
 
+/// Seals them, and tells what is published of each.
+fn published(release: &Release, adds: i64) -> Vec<Option<i64>> {
+    let cells = counts(adds).into_iter().map(|(at, value)| (at, counted(value))).collect();
+    let sealed = Histogram { release, cells }.seal(|at| vec![("value".into(), vec![at.to_string()])]).unwrap();
+    let mut published = vec![None; 2 * VALUES];
+    for value in &sealed.published {
+        published[value.dims[0].parse::<usize>().unwrap()] = Some(value.value);
+    }
+    published
+}
+
 #[test]
 fn a_lone_device_is_named_hardly_more_often_than_an_empty_value() {
     let seals = sized(20, 1_000);
@@ -40,24 +51,19 @@ fn a_lone_device_is_named_hardly_more_often_than_an_empty_value() {
         let scale = scale(&release);
         let (mut named, mut empty) = (Success::default(), Success::default());
         for _ in 0..seals {
-            let cells = counts(adds).into_iter().map(|(at, value)| (at, counted(value))).collect();
-            let histogram = Histogram { release: &release, cells };
-            let sealed = histogram.seal(|at| vec![("value".into(), vec![at.to_string()])]).unwrap();
-            let mut published = vec![false; 2 * VALUES];
-            for value in &sealed.published {
-                published[value.dims[0].parse::<usize>().unwrap()] = true;
-            }
-            for (at, published) in published.into_iter().enumerate() {
-                if at < VALUES { named.count(published) } else { empty.count(published) }
+            for (at, value) in published(&release, adds).into_iter().enumerate() {
+                if at < VALUES { named.count(value.is_some()) } else { empty.count(value.is_some()) }
             }
         }
         let chance = tail(scale, release.threshold);
         let bound = tail(scale, release.threshold - adds);
         assert!(bound <= chance * epsilon(&release).exp() * (1.0 + 1e-9), "{}: the bound is epsilon's", release.name);
         empty.at_most(chance, &release.name);
-        // Without threshold and noise, whatever is not zero is a device.
-        let seen: Vec<usize> = counts(adds).into_iter().filter(|(_, n)| *n > 0).map(|(at, _)| at).collect();
-        let control = Success::of((0..VALUES).map(|at| seen.contains(&at)));
+        // The same seal without a threshold, and with noise that is none: whatever is not zero is a device, and only that.
+        let bare =
+            Release { epsilon: Some(64.0 * scale * epsilon(&release)), threshold: i64::MIN, ..release.clone() };
+        let seen = published(&bare, adds);
+        let control = Success::of(seen.iter().enumerate().map(|(at, value)| (*value > Some(0)) == (at < VALUES)));
         told(&format!("D, a lone device in {}", release.name), named, &Beside { chance, bound, control });
     }
 }
