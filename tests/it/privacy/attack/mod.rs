@@ -10,6 +10,7 @@ mod difference;
 mod levels;
 mod linking;
 mod remains;
+mod reports;
 mod singletons;
 mod windows;
 
