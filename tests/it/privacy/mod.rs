@@ -1,5 +1,6 @@
 mod attack;
 mod cases;
+mod detected;
 mod logs;
 mod nowhere;
 mod panics;
