@@ -1,5 +1,6 @@
 mod attack;
 mod cases;
+mod counts;
 mod detected;
 mod logs;
 mod nowhere;

@@ -9,7 +9,7 @@ mod cracking;
 mod difference;
 mod levels;
 mod linking;
-mod remains;
+pub mod remains;
 mod reports;
 mod singletons;
 mod windows;
