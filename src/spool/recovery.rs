@@ -86,7 +86,7 @@ pub(super) fn recover(
             Examined::Unusable(why) => why,
         };
         Line::SegmentAside { segment: id, fault: why }.write();
-        // If this fails, it is not offered all the same, and the next opening tries again.
+        // If this fails, it is set aside under its own name, and the next opening tries again.
         drop(filesystem.rename(&folder.join(segment::file_name(id)), &folder.join(segment::aside_name(id))));
         drop(filesystem.sync_folder(folder));
         found.aside.insert(id);
