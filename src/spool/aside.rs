@@ -25,20 +25,26 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes the segments that are set aside, and answers how many there were. Blocks the thread.
+    /// Removes the segments that are set aside, and answers how many there were; also what an attempt to write one anew
+    /// may have left. Blocks the thread.
     ///
     /// # Errors
     /// If one could not be removed, or that not made durable.
     pub fn discard_aside(&self) -> Result<u64, RemoveError> {
         let shared = self.shared();
         let ids: Vec<SegmentId> = shared.lock().aside.iter().copied().collect();
-        for path in ids.iter().flat_map(|id| shared.aside_paths(*id)) {
+        let left = shared.folder.join(recovery::NEW_NAME);
+        let mut removed = false;
+        for path in ids.iter().flat_map(|id| shared.aside_paths(*id)).chain([left]) {
             match shared.filesystem.remove(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                outcome => outcome.map_err(RemoveError::Remove)?,
+                outcome => {
+                    outcome.map_err(RemoveError::Remove)?;
+                    removed = true;
+                }
             }
         }
-        if !ids.is_empty() {
+        if removed || !ids.is_empty() {
             shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
             shared.lock().aside.retain(|id| !ids.contains(id));
         }
@@ -164,6 +170,7 @@ mod tests {
             let (bench, disk, _) = set_aside(&[&with(TOKEN), b"between"]);
             disk.plan(ahead, Fault::Error { partial: 3 });
             let first = bench.spool.blank_aside(&[TOKEN].into());
+            assert!(!disk.paths().iter().any(|path| path.ends_with(recovery::NEW_NAME)), "step {ahead}");
             let records: Vec<Vec<u8>> = bench.spool.aside().next().unwrap().records().map(<[u8]>::to_vec).collect();
             assert!(records == [with(TOKEN), b"between".to_vec()] || records == [with(0), b"between".to_vec()]);
             bench.spool.blank_aside(&[TOKEN].into()).unwrap();
@@ -173,6 +180,19 @@ mod tests {
                 return;
             }
         }
+    }
+
+    #[test]
+    fn a_seal_removes_what_an_attempt_to_blank_has_left() {
+        let (bench, disk, _) = set_aside(&[&with(TOKEN)]);
+        // The sync fails, and so does the removal of what was written.
+        for ahead in [2, 3] {
+            disk.plan(ahead, Fault::Error { partial: 0 });
+        }
+        assert!(bench.spool.blank_aside(&[TOKEN].into()).is_err());
+        assert!(disk.paths().iter().any(|path| path.ends_with(recovery::NEW_NAME)), "the control: it is there");
+        assert_eq!(bench.spool.discard_aside().unwrap(), 1);
+        assert_eq!(disk.paths(), [super::super::tests::folder().join("identity")]);
     }
 
     #[test]
