@@ -9,7 +9,9 @@
 //! be read, is passed over and in the end set aside, so that it does not stop the others. One whose records are of
 //! another version of this program waits for that version.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod found;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,10 +27,11 @@ use crate::clock::Clock;
 use crate::ledger::flight::Flight;
 use crate::log::{Cause, Fault, Line};
 use crate::metrics::Metric;
-use crate::record::{self, Record, RecordError};
+use crate::record::{self, RecordError};
 use crate::seen::Seen;
 use crate::spool::{ReadError, RemoveError, Segment, SegmentId, Spool};
 use crate::store::{Store, StoreError, Table};
+use found::{Found, FoundRecord, recover};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -413,75 +416,6 @@ struct Contents {
     answers: Vec<(Fingerprint, Answer)>,
     rows: u64,
     corrupt: u64,
-}
-
-/// Records that are in the spool at the start and must not be loaded.
-#[derive(Default)]
-struct Found {
-    /// Their answers are kept: their rows are in the store.
-    stored: HashMap<SegmentId, HashSet<Fingerprint>>,
-    /// Their reports are in a later segment again. The last record counts, since only the last upload can have been told
-    /// that it was taken.
-    superseded: HashMap<SegmentId, HashSet<Fingerprint>>,
-}
-
-/// What is to be done with a record.
-#[derive(PartialEq)]
-enum FoundRecord {
-    New,
-    Stored,
-    Superseded,
-}
-
-impl Found {
-    fn standing(&self, segment: SegmentId, record: &Record<'_>) -> FoundRecord {
-        let is_in = |found: &HashMap<SegmentId, HashSet<Fingerprint>>| {
-            let reports = found.get(&segment);
-            record.report().is_some_and(|report| reports.is_some_and(|reports| reports.contains(&report)))
-        };
-        if is_in(&self.superseded) {
-            FoundRecord::Superseded
-        } else if is_in(&self.stored) {
-            FoundRecord::Stored
-        } else {
-            FoundRecord::New
-        }
-    }
-}
-
-/// Remembers the answers of what is in the spool, and counts what will be loaded as in flight.
-fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) -> Found {
-    let mut found = Found::default();
-    // The newest first, so that a report that is there twice has its last answer.
-    let segments = || spool.sealed().into_iter().rev().filter_map(|id| spool.read(id).ok());
-    for segment in segments() {
-        for record in records(&segment) {
-            if let Some((report, answer)) = &record.answered
-                && !seen.recover(*report, answer, now_ms)
-            {
-                let known = if seen.is_kept(*report) { &mut found.stored } else { &mut found.superseded };
-                known.entry(segment.id()).or_default().insert(*report);
-            }
-            if found.standing(segment.id(), &record) == FoundRecord::New {
-                flight.recover(record.ledger);
-            }
-        }
-    }
-    // Taken and not loaded: a retry gets its answer, and the account says that they are on their way.
-    for segment in spool.aside() {
-        for record in records(&segment) {
-            let is_new =
-                record.answered.as_ref().is_none_or(|(report, answer)| seen.recover(*report, answer, now_ms));
-            if is_new {
-                flight.recover(record.ledger);
-            }
-        }
-    }
-    found
-}
-
-fn records(segment: &Segment) -> impl Iterator<Item = Record<'_>> {
-    segment.records().filter_map(|bytes| record::read(bytes).ok())
 }
 
 /// Rows of all reports of a segment, mixed: what one report brought does not stand side by side.
