@@ -40,6 +40,9 @@ const READINGS: u32 = 5;
 /// Refusals after which a segment is set aside, if the store took another one meanwhile.
 const REFUSALS: u32 = 3;
 
+/// Inserts of a segment, one for each table.
+const INSERTS: usize = 3;
+
 /// Why a segment is not loaded yet.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -119,8 +122,9 @@ pub struct Loader {
     standing: Mutex<Standing>,
     /// Told whenever a segment leaves the spool or is found to wait.
     changes: watch::Sender<()>,
-    /// Segments of which some rows are in the store and others are not; held while that may change.
-    half: Mutex<BTreeSet<SegmentId>>,
+    /// Of segments of which something is in the store, or may be: how many of their inserts it took. Held while that may
+    /// change.
+    in_store: Mutex<BTreeMap<SegmentId, usize>>,
 }
 
 /// What is known of a segment that failed.
@@ -152,7 +156,7 @@ impl Loader {
             found,
             standing: Mutex::default(),
             changes: watch::Sender::new(()),
-            half: Mutex::default(),
+            in_store: Mutex::default(),
         }
     }
 
@@ -270,8 +274,8 @@ impl Loader {
     /// Does something while no segment is on its way into the store: rows and ledger agree for that long. `None` where
     /// half of a segment is in the store: drain, and try again. Blocks.
     pub fn while_quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
-        if half.is_empty() { Some(work()) } else { None }
+        let in_store = self.in_store();
+        if in_store.values().any(|taken| *taken < INSERTS) { None } else { Some(work()) }
     }
 
     async fn drained(&self) -> Result<(), LoadError> {
@@ -304,12 +308,15 @@ impl Loader {
     }
 
     async fn set_aside(self: &Arc<Self>, id: SegmentId, fault: Fault) -> bool {
-        let spool = self.spool.clone();
-        let done = tokio::task::spawn_blocking(move || spool.set_aside(id)).await;
-        let is_done = matches!(done, Ok(Ok(())));
+        let loader = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let in_store = loader.in_store();
+            // Its rows would have no lines in the ledger, and come twice if it is put back after its token is forgotten.
+            !in_store.contains_key(&id) && loader.spool.set_aside(id).is_ok()
+        });
+        let is_done = matches!(done.await, Ok(true));
         if is_done {
             Line::SegmentAside { segment: id, fault }.write();
-            self.half.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             let mut standing = self.lock();
             standing.foreign.remove(&id);
             standing.trouble = None;
@@ -338,24 +345,36 @@ impl Loader {
         let contents = self.contents(&segment)?;
         let token = self.spool.token(id);
         let mut settling = None;
-        let mut half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
-        half.insert(id);
-        for (table, name, rows) in [
+        let mut in_store = self.in_store();
+        let inserts: [_; INSERTS] = [
             (Table::UsageOpen, "usage", &contents.usage),
             (Table::PlacesOpen, "places", &contents.places),
             (Table::Ledger, "ledger", &contents.ledger),
-        ] {
+        ];
+        for (place, (table, name, rows)) in inserts.into_iter().enumerate() {
             if table == Table::Ledger {
                 settling = Some(self.flight.settling());
             }
-            if !rows.is_empty() {
-                self.store.insert(table, &format!("{token}-{name}"), rows)?;
+            let taken = in_store.get(&id).copied();
+            // What was taken is not sent again: its token may be forgotten by now.
+            if rows.is_empty() || taken.is_some_and(|taken| place < taken) {
+                continue;
             }
+            in_store.entry(id).or_default();
+            if let Err(error) = self.store.insert(table, &format!("{token}-{name}"), rows) {
+                // What is refused is not there. What failed otherwise may be.
+                if taken.is_none() && !error.is_transient() {
+                    in_store.remove(&id);
+                }
+                return Err(error.into());
+            }
+            in_store.insert(id, place + 1);
         }
-        half.remove(&id);
-        drop(half);
+        in_store.insert(id, INSERTS);
+        drop(in_store);
         self.seen.keep(&contents.answers, self.clock.now_ms())?;
         self.spool.remove(id)?;
+        self.in_store().remove(&id);
         if let Some(settling) = settling {
             settling.done(&contents.ledger);
         }
@@ -400,6 +419,10 @@ impl Loader {
         contents.usage = shuffled(usage);
         contents.places = shuffled(places);
         Ok(contents)
+    }
+
+    fn in_store(&self) -> MutexGuard<'_, BTreeMap<SegmentId, usize>> {
+        self.in_store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Standing> {

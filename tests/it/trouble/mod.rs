@@ -3,6 +3,7 @@
 mod store;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tuman::doctor::{Finding, examine};
@@ -124,6 +125,28 @@ async fn a_segment_that_the_store_refuses_stops_no_other_and_is_set_aside() {
 }
 
 #[actix_web::test]
+async fn a_segment_that_is_half_in_the_store_is_not_set_aside_and_stops_no_other() {
+    let (app, troubled) = start().await;
+    troubled.set(Mode::Hangs);
+    let id = sealed(&app, 1).await;
+    troubled.await_trouble(1).await;
+    // Its rows of usage are taken, those of places are not.
+    troubled.set(Mode::Refuses(format!("{}-places", app.app.spool.token(id))));
+    sealed(&app, 2).await;
+    // As often as would have it set aside, and once more.
+    let refused = tokio::time::timeout(Duration::from_secs(60), troubled.await_trouble(5));
+    assert!(refused.await.is_ok(), "it is tried again");
+    assert_eq!((app.booked("stored"), app.app.spool.depth().aside), (1, 0));
+    assert_eq!(app.app.spool.sealed(), [id]);
+    assert_eq!(app.app.loader.while_quiet(|| ()), None, "rows and ledger differ");
+    assert_eq!(app.number("SELECT toInt64(count()) AS n FROM usage_open"), 2);
+    troubled.set(Mode::Well);
+    app.drain().await;
+    assert_eq!(app.app.loader.while_quiet(|| ()), Some(()));
+    assert_eq!((app.booked("stored"), app.number("SELECT toInt64(count()) AS n FROM usage_open")), (2, 2));
+}
+
+#[actix_web::test]
 async fn a_segment_that_was_set_aside_is_loaded_once_it_is_put_back() {
     let (app, troubled) = start().await;
     troubled.set(Mode::Hangs);
@@ -165,7 +188,7 @@ async fn records_of_another_version_wait_for_it_and_stop_no_other_segment() {
     app.app.spool.append(vec![9, 1, 2, 3]).await.unwrap();
     let foreign = app.app.spool.rotate().await.unwrap();
     sealed(&app, 2).await;
-    assert!(matches!(app.app.loader.drain(std::time::Duration::from_secs(60)).await, Err(LoadError::Record(_))));
+    assert!(matches!(app.app.loader.drain(Duration::from_secs(60)).await, Err(LoadError::Record(_))));
     assert_eq!((app.booked("stored"), app.app.spool.sealed()), (2, vec![foreign]));
     let finding = spool_finding(&app).await;
     assert!(!finding.well && finding.detail.contains("another version"), "{finding:?}");
