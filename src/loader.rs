@@ -78,7 +78,6 @@ impl LoadError {
         match self {
             LoadError::Read(_) | LoadError::Panicked => Some(READINGS),
             LoadError::Store(error) if !error.is_transient() => Some(REFUSALS),
-            LoadError::Record(_) => Some(u32::MAX),
             _ => None,
         }
     }
@@ -127,12 +126,20 @@ pub struct Loader {
     in_store: Mutex<BTreeMap<SegmentId, usize>>,
 }
 
-/// What is known of a segment that failed.
-#[derive(Default)]
+/// What is known of a segment that failed, and is passed over for a while.
 struct Failures {
     attempts: u32,
     /// The store took another segment meanwhile.
     others_pass: bool,
+    /// When it is tried again, and how long it waits after that: whatever becomes of others.
+    again: Instant,
+    pause: Duration,
+}
+
+impl Failures {
+    fn none() -> Failures {
+        Failures { attempts: 0, others_pass: false, again: Instant::now(), pause: FIRST_PAUSE }
+    }
 }
 
 impl Loader {
@@ -163,22 +170,20 @@ impl Loader {
     /// Loads segments as they are sealed, until the spool is closed.
     pub async fn run(self: Arc<Self>) {
         let mut failures: BTreeMap<SegmentId, Failures> = BTreeMap::new();
-        // Those that failed, until the others have had their turn.
-        let mut passed_over = BTreeSet::new();
         let mut pause = FIRST_PAUSE;
         loop {
-            let next = self.spool.next_sealed(|id| !passed_over.contains(&id));
-            let id = if passed_over.is_empty() {
-                next.await
-            } else {
-                match tokio::time::timeout(with_jitter(pause), next).await {
+            let now = Instant::now();
+            // What is of another version cannot be loaded by this process, however often it is read.
+            let foreign = self.standing().foreign;
+            let is_turn = |id| !foreign.contains(&id) && failures.get(&id).is_none_or(|failed| failed.again <= now);
+            let soonest = failures.values().map(|failed| failed.again).filter(|again| *again > now).min();
+            let next = self.spool.next_sealed(is_turn);
+            let id = match soonest {
+                None => next.await,
+                Some(again) => match tokio::time::timeout_at(again.into(), next).await {
                     Ok(next) => next,
-                    Err(_) => {
-                        pause = longer(pause);
-                        passed_over.clear();
-                        continue;
-                    }
-                }
+                    Err(_) => continue,
+                },
             };
             let Some(id) = id else { return };
             let error = match self.load_on_a_thread(id).await {
@@ -195,6 +200,10 @@ impl Loader {
             };
             Metric::LoadFailures.add(1);
             self.settle(id, Some(&error));
+            if matches!(error, LoadError::Record(_)) {
+                Line::SegmentPassedOver { segment: id, attempts: 1, fault: (&error).into() }.write();
+                continue;
+            }
             let Some(attempts) = error.attempts() else {
                 Metric::StoreUp.set(0);
                 Line::SegmentWaits { segment: id, fault: (&error).into() }.write();
@@ -202,9 +211,10 @@ impl Loader {
                 pause = longer(pause);
                 continue;
             };
-            passed_over.insert(id);
-            let failed = failures.entry(id).or_default();
+            let failed = failures.entry(id).or_insert_with(Failures::none);
             failed.attempts += 1;
+            failed.again = Instant::now() + with_jitter(failed.pause);
+            failed.pause = longer(failed.pause);
             if failed.attempts.is_power_of_two() {
                 let attempts = failed.attempts;
                 Line::SegmentPassedOver { segment: id, attempts, fault: (&error).into() }.write();
@@ -215,8 +225,7 @@ impl Loader {
                 && self.set_aside(id, (&error).into()).await
             {
                 failures.remove(&id);
-                passed_over.remove(&id);
-            } else if is_refused && passed_over.len() > 1 {
+            } else if is_refused && failures.values().filter(|failed| !failed.others_pass).count() > 1 {
                 Metric::StoreUp.set(0);
                 // Two in a row: it may be the store after all.
                 tokio::time::sleep(with_jitter(pause)).await;

@@ -204,6 +204,27 @@ async fn records_of_another_version_wait_for_it_and_stop_no_other_segment() {
 }
 
 #[actix_web::test]
+async fn records_of_another_version_are_read_once() {
+    let (app, troubled) = start().await;
+    app.app.spool.append(vec![9, 1, 2, 3]).await.unwrap();
+    let foreign = app.app.spool.rotate().await.unwrap();
+    assert!(matches!(app.app.loader.drain(Duration::from_secs(60)).await, Err(LoadError::Record(_))));
+    // Whoever reads it again does not find it.
+    std::fs::remove_file(app.data().join("spool").join(format!("{foreign}.segment"))).unwrap();
+    // Others succeed, and one is tried again and again.
+    sealed(&app, 1).await;
+    assert!(app.app.loader.drain(Duration::from_secs(60)).await.is_err());
+    assert_eq!(app.booked("stored"), 1);
+    troubled.set(Mode::Hangs);
+    let id = sealed(&app, 2).await;
+    troubled.await_trouble(1).await;
+    troubled.set(Mode::Refuses(app.app.spool.token(id)));
+    troubled.await_trouble(4).await;
+    assert_eq!(app.app.loader.standing().foreign, [foreign].into());
+    assert_eq!(app.app.spool.depth().aside, 0);
+}
+
+#[actix_web::test]
 async fn a_device_that_withdraws_is_taken_out_of_what_was_set_aside() {
     let (app, troubled) = start().await;
     troubled.set(Mode::Hangs);
