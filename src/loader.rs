@@ -24,6 +24,7 @@ use tuman_privacy::report_id::Fingerprint;
 
 use crate::answer::Answer;
 use crate::clock::Clock;
+use crate::ledger::Lines;
 use crate::ledger::flight::Flight;
 use crate::log::{Cause, Fault, Line};
 use crate::metrics::Metric;
@@ -258,15 +259,31 @@ impl Loader {
         set_aside
     }
 
-    /// Removes the segments that are set aside, which may hold rows of a day that is sealed. Blocks the thread.
+    /// Removes the segments that are set aside, which may hold rows of a day that is sealed, and books in the ledger what
+    /// is lost with them, as far as it can be read. Blocks the thread.
     ///
     /// # Errors
-    /// Where one cannot be removed.
+    /// Where it cannot be booked, or one cannot be removed.
     pub fn discard_aside(&self) -> Result<(), LoadError> {
+        // None is set aside meanwhile: it would be removed and not booked.
+        let _in_store = self.in_store();
+        let settling = self.flight.settling();
+        let (mut unloaded, mut events) = (Vec::new(), 0);
+        for segment in self.spool.aside() {
+            let lines = self.found.new_lines(&segment);
+            let lost = Lines::of_lost(&lines);
+            if !lost.bytes().is_empty() {
+                let token = format!("{}-lost", self.spool.token(segment.id()));
+                self.store.insert(Table::Ledger, &token, lost.bytes())?;
+            }
+            events += lost.sums().lost.unsigned_abs();
+            unloaded.extend(lines);
+        }
         let discarded = self.spool.discard_aside()?;
+        settling.done(&unloaded);
         if discarded > 0 {
             Metric::SegmentsDiscarded.add(discarded);
-            Line::SegmentsDiscarded { segments: discarded }.write();
+            Line::SegmentsDiscarded { segments: discarded, events }.write();
         }
         Ok(())
     }

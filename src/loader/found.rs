@@ -41,14 +41,21 @@ impl Found {
             FoundRecord::New
         }
     }
+
+    /// The ledger's lines of what is neither in the store nor there again.
+    pub(super) fn new_lines(&self, segment: &Segment) -> Vec<u8> {
+        let is_new = |record: &Record<'_>| self.standing(segment.id(), record) == FoundRecord::New;
+        records(segment).filter(is_new).flat_map(|record| record.ledger).copied().collect()
+    }
 }
 
 /// Remembers the answers of what is in the spool, and counts what will be loaded as in flight.
 pub(super) fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) -> Found {
     let mut found = Found::default();
     // The newest first, so that a report that is there twice has its last answer.
-    let segments = || spool.sealed().into_iter().rev().filter_map(|id| spool.read(id).ok());
-    for segment in segments() {
+    let sealed = spool.sealed().into_iter().rev().filter_map(|id| spool.read(id).ok());
+    // Also what is set aside: a retry gets its answer, and the account says that it is on its way.
+    for segment in sealed.chain(spool.aside()) {
         for record in records(&segment) {
             if let Some((report, answer)) = &record.answered
                 && !seen.recover(*report, answer, now_ms)
@@ -57,16 +64,6 @@ pub(super) fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) 
                 known.entry(segment.id()).or_default().insert(*report);
             }
             if found.standing(segment.id(), &record) == FoundRecord::New {
-                flight.recover(record.ledger);
-            }
-        }
-    }
-    // Taken and not loaded: a retry gets its answer, and the account says that they are on their way.
-    for segment in spool.aside() {
-        for record in records(&segment) {
-            let is_new =
-                record.answered.as_ref().is_none_or(|(report, answer)| seen.recover(*report, answer, now_ms));
-            if is_new {
                 flight.recover(record.ledger);
             }
         }

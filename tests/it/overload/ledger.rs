@@ -23,7 +23,7 @@ async fn what_is_on_its_way_is_in_flight_until_it_is_stored() {
     let now = account(&app).await;
     assert_eq!(
         now["days"],
-        json!([{ "day": "2026-10-05", "received": 3, "stored": 0, "duplicate": 0, "refused": {}, "in_flight": 3,
+        json!([{ "day": "2026-10-05", "received": 3, "stored": 0, "duplicate": 0, "refused": {}, "lost": 0, "in_flight": 3,
                  "balanced": true, "notes": {} }])
     );
     assert_eq!(now["balanced"], true);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tuman::doctor::{Finding, examine};
+use tuman::ledger::flight::Sums;
 use tuman::loader::LoadError;
 use tuman::spool::SegmentId;
 
@@ -122,6 +123,9 @@ async fn a_segment_that_the_store_refuses_stops_no_other_and_is_set_aside() {
     let names: Vec<_> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
     assert_eq!(names, ["identity"]);
     assert!(spool_finding(&app).await.well);
+    // The account says so.
+    let booked = ["received", "stored", "duplicate", "lost"].map(|outcome| app.booked(outcome));
+    assert_eq!((booked, app.app.flight.total()), ([5, 2, 1, 2], Sums::default()));
 }
 
 #[actix_web::test]

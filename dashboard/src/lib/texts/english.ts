@@ -193,6 +193,7 @@ export const english = {
         stored: "Stored",
         duplicate: "Sent twice",
         refused: "Refused",
+        lost: "Lost",
         flight: "On the way",
         day: "Day",
         reasons: "Refused, by reason",

@@ -195,6 +195,7 @@ export const kazakh: Texts = {
         stored: "Сақталды",
         duplicate: "Қайталанды",
         refused: "Бас тартылды",
+        lost: "Жоғалды",
         flight: "Жолда",
         day: "Күн",
         reasons: "Бас тарту себептері",

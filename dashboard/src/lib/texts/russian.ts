@@ -195,6 +195,7 @@ export const russian: Texts = {
         stored: "Сохранено",
         duplicate: "Повторно",
         refused: "Отказано",
+        lost: "Потеряно",
         flight: "В пути",
         day: "День",
         reasons: "Отказы по причинам",
