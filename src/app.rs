@@ -244,7 +244,7 @@ impl App {
         let seen = Arc::new(seen.context("the memory of reports cannot be read")?);
         let flight = Arc::new(Flight::default());
         let loader = Loader::new(spool.clone(), store.clone(), seen.clone(), flight.clone(), clock.clone());
-        let loader = Arc::new(loader);
+        let loader = Arc::new(loader.context("what is in the spool cannot be read")?);
         let region = region(&config)?;
         let settings = Settings {
             clock: clock.clone(),

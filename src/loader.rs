@@ -146,16 +146,18 @@ impl Failures {
 impl Loader {
     /// A loader between a spool and a store. Remembers the answers of the segments that are in the spool at start, and
     /// counts their events as in flight.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Where one of them cannot be read any more.
     pub fn new(
         spool: Spool,
         store: Arc<dyn Store>,
         seen: Arc<Seen>,
         flight: Arc<Flight>,
         clock: Arc<dyn Clock>,
-    ) -> Loader {
-        let found = recover(&spool, &seen, &flight, clock.now_ms());
-        Loader {
+    ) -> Result<Loader, ReadError> {
+        let found = recover(&spool, &seen, &flight, clock.now_ms())?;
+        Ok(Loader {
             spool,
             store,
             seen,
@@ -165,7 +167,7 @@ impl Loader {
             standing: Mutex::default(),
             changes: watch::Sender::new(()),
             in_store: Mutex::default(),
-        }
+        })
     }
 
     /// Loads segments as they are sealed, until the spool is closed.

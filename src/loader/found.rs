@@ -7,7 +7,7 @@ use tuman_privacy::report_id::Fingerprint;
 use crate::ledger::flight::Flight;
 use crate::record::{self, Record};
 use crate::seen::Seen;
-use crate::spool::{Segment, SegmentId, Spool};
+use crate::spool::{ReadError, Segment, SegmentId, Spool};
 
 /// Records that are in the spool at the start and must not be loaded.
 #[derive(Default)]
@@ -50,12 +50,17 @@ impl Found {
 }
 
 /// Remembers the answers of what is in the spool, and counts what will be loaded as in flight.
-pub(super) fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) -> Found {
+///
+/// # Errors
+/// Where a segment cannot be read, although it was when the spool was opened: loaded later, its reports would be counted
+/// twice, and its events be taken off what is in flight without having been there.
+pub(super) fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) -> Result<Found, ReadError> {
     let mut found = Found::default();
     // The newest first, so that a report that is there twice has its last answer.
-    let sealed = spool.sealed().into_iter().rev().filter_map(|id| spool.read(id).ok());
+    let sealed = spool.sealed().into_iter().rev().map(|id| spool.read(id));
     // Also what is set aside: a retry gets its answer, and the account says that it is on its way.
-    for segment in sealed.chain(spool.aside()) {
+    for segment in sealed.chain(spool.aside().map(Ok)) {
+        let segment = segment?;
         for record in records(&segment) {
             if let Some((report, answer)) = &record.answered
                 && !seen.recover(*report, answer, now_ms)
@@ -68,9 +73,42 @@ pub(super) fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) 
             }
         }
     }
-    found
+    Ok(found)
 }
 
 fn records(segment: &Segment) -> impl Iterator<Item = Record<'_>> {
     segment.records().filter_map(|bytes| record::read(bytes).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use tuman_privacy::time::Day;
+
+    use super::*;
+    use crate::ledger::Lines;
+    use crate::spool::{Options, RealFilesystem};
+
+    const NOW: i64 = 1_791_183_600_000;
+
+    #[test]
+    fn a_segment_that_cannot_be_read_is_no_start_without_it() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("spool");
+        let open =
+            || Spool::open(Arc::new(RealFilesystem), &folder, Options::default(), Arc::new(Instant::now)).unwrap().0;
+        let lines = Lines::of_duplicate("kz.one", Day(20_000), 3);
+        let before = open();
+        before.append_blocking(record::write(&[], &[], lines.bytes(), None, 0)).unwrap();
+        before.close();
+        let spool = open();
+        let seen = Seen::open(Arc::new(RealFilesystem), &home.path().join("seen"), 10, NOW).unwrap();
+        let flight = Flight::default();
+        assert!(recover(&spool, &seen, &flight, NOW).is_ok());
+        assert_eq!(flight.total().received, 3);
+        std::fs::remove_file(folder.join(format!("{}.segment", spool.sealed()[0]))).unwrap();
+        assert!(matches!(recover(&spool, &seen, &Flight::default(), NOW), Err(ReadError::Read(_))));
+    }
 }
