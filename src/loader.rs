@@ -9,6 +9,8 @@
 //! be read, is passed over and in the end set aside, so that it does not stop the others. One whose records are of
 //! another version of this program waits for that version.
 
+#[cfg(test)]
+mod faults;
 mod found;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -43,6 +45,8 @@ const REFUSALS: u32 = 3;
 
 /// Inserts of a segment, one for each table.
 const INSERTS: usize = 3;
+/// All of them are done, and the answers are kept.
+const KEPT: usize = INSERTS + 1;
 
 /// Why a segment is not loaded yet.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +126,8 @@ pub struct Loader {
     standing: Mutex<Standing>,
     /// Told whenever a segment leaves the spool or is found to wait.
     changes: watch::Sender<()>,
-    /// Of segments of which something is in the store, or may be: how many of their inserts it took. Held while that may
-    /// change.
+    /// Of segments of which something is in the store, or may be: how many of their inserts it took, or [`KEPT`]. Held while
+    /// that may change.
     in_store: Mutex<BTreeMap<SegmentId, usize>>,
 }
 
@@ -204,6 +208,7 @@ impl Loader {
             Metric::LoadFailures.add(1);
             self.settle(id, Some(&error));
             if matches!(error, LoadError::Record(_)) {
+                failures.remove(&id);
                 Line::SegmentPassedOver { segment: id, attempts: 1, fault: (&error).into() }.write();
                 continue;
             }
@@ -268,21 +273,28 @@ impl Loader {
     /// Where it cannot be booked, or one cannot be removed.
     pub fn discard_aside(&self) -> Result<(), LoadError> {
         // None is set aside meanwhile: it would be removed and not booked.
-        let _in_store = self.in_store();
-        let settling = self.flight.settling();
-        let (mut unloaded, mut events) = (Vec::new(), 0);
+        let mut in_store = self.in_store();
+        let (mut booked, mut events) = (Vec::new(), 0);
         for segment in self.spool.aside() {
             let lines = self.found.new_lines(&segment);
             let lost = Lines::of_lost(&lines);
-            if !lost.bytes().is_empty() {
-                let token = format!("{}-lost", self.spool.token(segment.id()));
-                self.store.insert(Table::Ledger, &token, lost.bytes())?;
-            }
             events += lost.sums().lost.unsigned_abs();
-            unloaded.extend(lines);
+            if lost.bytes().is_empty() {
+                continue;
+            }
+            booked.push(segment.id());
+            // Booked by an attempt whose removal failed.
+            if in_store.contains_key(&segment.id()) {
+                continue;
+            }
+            let settling = self.flight.settling();
+            let token = format!("{}-lost", self.spool.token(segment.id()));
+            self.store.insert(Table::Ledger, &token, lost.bytes())?;
+            in_store.insert(segment.id(), INSERTS);
+            settling.done(&lines);
         }
         let discarded = self.spool.discard_aside()?;
-        settling.done(&unloaded);
+        in_store.retain(|id, _| !booked.contains(id));
         if discarded > 0 {
             Metric::SegmentsDiscarded.add(discarded);
             Line::SegmentsDiscarded { segments: discarded, events }.write();
@@ -366,13 +378,31 @@ impl Loader {
 
     fn load(&self, id: SegmentId) -> Result<(), LoadError> {
         let began = Instant::now();
-        let segment = match self.spool.read(id) {
-            Err(ReadError::Unknown) => return Ok(()),
-            other => other?,
-        };
-        let contents = self.contents(&segment)?;
+        // Of one whose removal failed half way the file may be gone: nothing else is left to do.
+        if self.in_store().get(&id) != Some(&KEPT) {
+            let segment = match self.spool.read(id) {
+                Err(ReadError::Unknown) => return Ok(()),
+                other => other?,
+            };
+            let contents = self.contents(&segment)?;
+            self.insert(id, &contents)?;
+            self.seen.keep(&contents.answers, self.clock.now_ms())?;
+            self.in_store().insert(id, KEPT);
+            if contents.corrupt > 0 {
+                Metric::RecordsCorrupt.add(contents.corrupt);
+                Line::RecordsCorrupt { segment: id, records: contents.corrupt }.write();
+            }
+            Metric::RowsLoaded.add(contents.rows);
+        }
+        self.spool.remove(id)?;
+        self.in_store().remove(&id);
+        Metric::SegmentsLoaded.add(1);
+        Metric::LoadSeconds.observe(began.elapsed());
+        Ok(())
+    }
+
+    fn insert(&self, id: SegmentId, contents: &Contents) -> Result<(), StoreError> {
         let token = self.spool.token(id);
-        let mut settling = None;
         let mut in_store = self.in_store();
         let inserts: [_; INSERTS] = [
             (Table::UsageOpen, "usage", &contents.usage),
@@ -380,39 +410,26 @@ impl Loader {
             (Table::Ledger, "ledger", &contents.ledger),
         ];
         for (place, (table, name, rows)) in inserts.into_iter().enumerate() {
-            if table == Table::Ledger {
-                settling = Some(self.flight.settling());
-            }
             let taken = in_store.get(&id).copied();
             // What was taken is not sent again: its token may be forgotten by now.
             if rows.is_empty() || taken.is_some_and(|taken| place < taken) {
                 continue;
             }
+            let settling = (table == Table::Ledger).then(|| self.flight.settling());
             in_store.entry(id).or_default();
             if let Err(error) = self.store.insert(table, &format!("{token}-{name}"), rows) {
                 // What is refused is not there. What failed otherwise may be.
                 if taken.is_none() && !error.is_transient() {
                     in_store.remove(&id);
                 }
-                return Err(error.into());
+                return Err(error);
             }
             in_store.insert(id, place + 1);
+            if let Some(settling) = settling {
+                settling.done(rows);
+            }
         }
         in_store.insert(id, INSERTS);
-        drop(in_store);
-        self.seen.keep(&contents.answers, self.clock.now_ms())?;
-        self.spool.remove(id)?;
-        self.in_store().remove(&id);
-        if let Some(settling) = settling {
-            settling.done(&contents.ledger);
-        }
-        if contents.corrupt > 0 {
-            Metric::RecordsCorrupt.add(contents.corrupt);
-            Line::RecordsCorrupt { segment: id, records: contents.corrupt }.write();
-        }
-        Metric::SegmentsLoaded.add(1);
-        Metric::RowsLoaded.add(contents.rows);
-        Metric::LoadSeconds.observe(began.elapsed());
         Ok(())
     }
 

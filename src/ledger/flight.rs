@@ -141,7 +141,7 @@ impl Flight {
 pub struct Settling<'a>(&'a Flight);
 
 impl Settling<'_> {
-    /// The segment is in the store and gone from the spool: its lines are no longer on their way.
+    /// The segment's lines are in the store: they are no longer on their way.
     pub fn done(self, rows: &[u8]) {
         for Line { day, app, outcome, n } in lines(rows) {
             let mut sums = Sums::default();
