@@ -1,4 +1,4 @@
-//! Disks that fail while a segment is loaded or discarded.
+//! Disks that fail while a segment is loaded or discarded, and folders that were changed by hand.
 
 use std::path::{Path, PathBuf};
 
@@ -112,4 +112,18 @@ fn what_is_lost_is_booked_once_although_its_removal_fails() {
     loader.discard_aside().unwrap();
     assert_eq!((store.tokens().len(), loader.spool.depth().aside), (1, 0));
     assert!(loader.in_store().is_empty());
+}
+
+#[test]
+fn a_segment_that_is_copied_back_and_not_moved_is_loaded_and_not_lost() {
+    let Bench { store, loader, id, .. } = bench(|disk, path| {
+        let bytes = disk.read(path).unwrap();
+        disk.create(&path.with_extension("segment.aside")).unwrap().append(&bytes).unwrap();
+    });
+    assert_eq!((loader.flight.total().received, loader.spool.depth().aside), (3, 1));
+    loader.load(id).unwrap();
+    assert_eq!(store.tokens(), [format!("{}-ledger", loader.spool.token(id))]);
+    loader.discard_aside().unwrap();
+    assert_eq!((store.tokens().len(), loader.spool.depth().aside), (1, 0));
+    assert_eq!(loader.flight.total(), Sums::default());
 }

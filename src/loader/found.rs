@@ -17,6 +17,8 @@ pub(super) struct Found {
     /// Their reports are in a later segment again. The last record counts, since only the last upload can have been told
     /// that it was taken.
     superseded: HashMap<SegmentId, HashSet<Fingerprint>>,
+    /// Set aside, and in the spool as well: copied back, where they should have been moved. The copy counts.
+    copied: HashSet<SegmentId>,
 }
 
 /// What is to be done with a record.
@@ -42,8 +44,11 @@ impl Found {
         }
     }
 
-    /// The ledger's lines of what is neither in the store nor there again.
+    /// The ledger's lines of what is neither in the store nor there again, of a segment that is set aside.
     pub(super) fn new_lines(&self, segment: &Segment) -> Vec<u8> {
+        if self.copied.contains(&segment.id()) {
+            return Vec::new();
+        }
         let is_new = |record: &Record<'_>| self.standing(segment.id(), record) == FoundRecord::New;
         records(segment).filter(is_new).flat_map(|record| record.ledger).copied().collect()
     }
@@ -57,10 +62,15 @@ impl Found {
 pub(super) fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) -> Result<Found, ReadError> {
     let mut found = Found::default();
     // The newest first, so that a report that is there twice has its last answer.
-    let sealed = spool.sealed().into_iter().rev().map(|id| spool.read(id));
+    let sealed = spool.sealed();
+    let offered = sealed.iter().rev().map(|id| (false, spool.read(*id)));
     // Also what is set aside: a retry gets its answer, and the account says that it is on its way.
-    for segment in sealed.chain(spool.aside().map(Ok)) {
+    for (is_aside, segment) in offered.chain(spool.aside().map(|segment| (true, Ok(segment)))) {
         let segment = segment?;
+        if is_aside && sealed.contains(&segment.id()) {
+            found.copied.insert(segment.id());
+            continue;
+        }
         for record in records(&segment) {
             if let Some((report, answer)) = &record.answered
                 && !seen.recover(*report, answer, now_ms)
