@@ -257,13 +257,13 @@ pub mod defaults {
     /// Devices by event name.
     pub const EVENT_DEVICES: Release =
         release("event_devices", over(Counts::Devices, BY_EVENT, Sums::None), 8, 0.25, 250);
-    /// Events by name.
+    /// Events by name, and all together.
     pub const EVENT_TOTALS: Release =
-        release("event_totals", over(Counts::Events, BY_EVENT, Sums::None), 24, 0.2, 1000);
-    /// Active devices of each hour. Of a device, the first four hours of its day.
+        release("event_totals", over(Counts::Events, BY_EVENT, Sums::All), 24, 0.2, 1000);
+    /// Active devices of each hour. Of a device, the first four hours in which it is seen on a day.
     pub const ACTIVE_BY_HOUR: Release =
         hourly(4, release("active_by_hour", over(Counts::Devices, &[], Sums::All), 1, 0.1, 320));
-    /// Events of each hour by name. Of a device, the first four hours of its day.
+    /// Events of each hour by name. Of a device, the first four hours in which it is seen on a day.
     pub const EVENTS_BY_HOUR: Release =
         hourly(4, release("events_by_hour", over(Counts::Events, BY_EVENT, Sums::None), 6, 0.1, 2000));
 

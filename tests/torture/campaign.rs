@@ -228,7 +228,7 @@ impl Campaign {
     fn failing_sync(&mut self) {
         let how = if self.chance.random_bool(0.5) { "error" } else { "leak" };
         self.place.order("sync", how);
-        self.put_off(3);
+        self.put_off(3, |_| ());
         if self.chance.random_bool(0.5) {
             self.kill("while syncs fail");
             self.place.end("sync");
@@ -241,11 +241,12 @@ impl Campaign {
     fn full_disk(&mut self) {
         let is_real = self.place.has_small_disk();
         if is_real {
-            self.place.fill_disk()
+            // What the loader frees is filled too.
+            self.put_off(3, |campaign| campaign.place.fill_disk());
         } else {
-            self.place.order("disk", "full")
+            self.place.order("disk", "full");
+            self.put_off(3, |_| ());
         }
-        self.put_off(3);
         if self.chance.random_bool(0.5) {
             self.kill("on a full disk");
             // It starts on a full disk too, and loads what there is.
@@ -446,10 +447,14 @@ impl Campaign {
         }
     }
 
-    /// Waits until clients were put off so many times more.
-    fn put_off(&mut self, times: u64) {
+    /// Waits until clients were put off so many times more, under a fault that is `kept_up`.
+    fn put_off(&mut self, times: u64, kept_up: impl Fn(&Campaign)) {
         let goal = self.shared.progress().1 + times;
-        if !self.wait(STUCK, |campaign| campaign.shared.progress().1 >= goal) {
+        let is_felt = |campaign: &mut Campaign| {
+            kept_up(campaign);
+            campaign.shared.progress().1 >= goal
+        };
+        if !self.wait(STUCK, is_felt) {
             self.problem("a fault was not felt".into());
         }
     }
