@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -86,6 +86,8 @@ pub struct App {
     /// When it was opened.
     pub started_ms: i64,
     access: ArcSwap<Access>,
+    /// Held from the first file that is read to the last thing that is in force: what was read last counts last.
+    reloading: Mutex<()>,
 }
 
 /// The catalogues and tokens that an app starts with.
@@ -307,6 +309,7 @@ impl App {
             flight,
             started_ms: now_ms,
             access,
+            reloading: Mutex::new(()),
         })
     }
 
@@ -343,11 +346,13 @@ impl App {
     }
 
     /// Reads catalogues and tokens anew, and puts them in force when the audit log names them. Where they are wrong,
-    /// the old ones stay, and the audit log says so.
+    /// the old ones stay, and the audit log says so. One at a time: otherwise one that had read an older file could put
+    /// it in force after a newer one, and bring a token back that was revoked.
     ///
     /// # Errors
     /// What cannot be used, or that the audit log does not take the entry.
     pub fn reload(&self) -> Result<(), Unusable> {
+        let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let record = |event| self.sealer.audit.record(self.clock.now_ms(), &event);
         let declared = match Declared::read(&self.config) {
             Ok(declared) => declared,
