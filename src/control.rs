@@ -51,8 +51,8 @@ pub enum Request {
     },
     /// Read the audit log.
     Audit,
-    /// Read catalogues and tokens anew.
-    Reload,
+    /// Read the tokens anew.
+    ReloadAccess,
     /// Look for what is wrong.
     Doctor,
     /// Ask a question on releases.
@@ -104,7 +104,7 @@ pub enum Reply {
     Keys(command::Answer),
     /// The audit log.
     Audit(Contents),
-    /// Catalogues and tokens are read anew.
+    /// The tokens are read anew.
     Reloaded,
     /// What was looked at.
     Findings(Vec<Finding>),
@@ -246,7 +246,7 @@ pub async fn carry_out(request: Request, identifiers: &str, app: &Arc<App>) -> R
         },
         Request::Keys { asked } => keys(asked, app).await,
         Request::Audit => audit(app).await,
-        Request::Reload => reload(app).await,
+        Request::ReloadAccess => reload_access(app).await,
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
         Request::Stats { what, parameters } => answer(&what, parameters, app).await,
         Request::Export { file, parameters, basis } => export(file.as_deref(), &parameters, basis, app).await,
@@ -301,25 +301,23 @@ fn suggest(of: Option<&str>, app: &Arc<App>) -> Reply {
     Reply::Suggestions(suggestions.collect())
 }
 
-async fn reload(app: &Arc<App>) -> Reply {
+async fn reload_access(app: &Arc<App>) -> Reply {
     let app = app.clone();
-    let reloaded = tokio::task::spawn_blocking(move || app.reload()).await.unwrap_or(Err(Unusable::Interrupted));
-    match reloaded {
-        Ok(()) => {
-            Line::Reloaded.write();
-            Reply::Reloaded
+    let read = tokio::task::spawn_blocking(move || app.reload_access()).await.unwrap_or(Err(Unusable::Interrupted));
+    let Err(unusable) = read else {
+        Line::TokensReloaded.write();
+        return Reply::Reloaded;
+    };
+    Line::ReloadRefused { unusable }.write();
+    let why = match unusable {
+        Unusable::AuditLog => {
+            "the audit log did not take the entry: tokens that were taken away are refused all the same, new ones do \
+             not count yet"
         }
-        Err(unusable) => {
-            Line::ReloadRefused { unusable }.write();
-            let what = match unusable {
-                Unusable::Catalogues { .. } => "a catalogue is wrong: `tuman catalogue check` says which",
-                Unusable::Access { .. } => "the access file is wrong: `tuman access list` says where",
-                Unusable::AuditLog => "the audit log did not take the entry",
-                Unusable::Interrupted => "the reading was interrupted",
-            };
-            Reply::Failed(format!("{what}; the old catalogues and tokens stay"))
-        }
-    }
+        Unusable::Access { .. } => "the access file is wrong: `tuman access list` says where; the old tokens stay",
+        Unusable::Catalogues { .. } | Unusable::Interrupted => "the reading was interrupted; the old tokens stay",
+    };
+    Reply::Failed(why.into())
 }
 
 async fn audit(app: &Arc<App>) -> Reply {

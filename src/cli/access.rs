@@ -206,11 +206,11 @@ fn revoke(args: &RevokeArgs) -> Result<ExitCode> {
 
 /// Has a running collector read its tokens anew.
 fn tell(config: &Config) -> Result<ExitCode> {
-    let asked = ask(&config.paths.data, &Request::Reload);
+    let asked = ask(&config.paths.data, &Request::ReloadAccess);
     match asked.context("the file is changed; the running collector did not answer")? {
         None => output::note("No collector runs here: it counts from the next start."),
         Some(Reply::Reloaded) => output::note("The running collector knows."),
-        Some(Reply::Failed(why)) => bail!("the file is changed, and the running collector does not use it: {why}"),
+        Some(Reply::Failed(why)) => bail!("the file is changed, and the running collector says: {why}"),
         Some(_) => bail!("the file is changed; the running collector answered something else"),
     }
     Ok(ExitCode::SUCCESS)
