@@ -7,7 +7,7 @@ use tuman::access::{Role, file, issue};
 use tuman::app::Unusable;
 use tuman::clock::Clock;
 
-use crate::harness::{Child, Setup, TestApp, on};
+use crate::harness::{APP, Child, Setup, TestApp, on};
 use crate::seal::failing::FailingStore;
 
 /// A collector with a catalogue that can be read anew, and its folder.
@@ -107,6 +107,20 @@ async fn a_token_is_taken_away_while_the_audit_log_is_and_a_new_one_waits_for_it
     assert!(!is_in_force(&app, &app.operator_token) && is_in_force(&app, &token));
     let kinds: Vec<String> = entries(&app).into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["token_revoked", "token_added"]);
+}
+
+#[actix_web::test]
+async fn an_officer_of_one_app_reads_nothing_that_is_of_all() {
+    let app = TestApp::start().await;
+    let (token, grant) = issue("officer of one", Role::Officer, Some(APP)).unwrap();
+    file::add(&app.app.config.paths.access, &grant).unwrap();
+    assert_eq!(app.app.reload_access(), Ok(()));
+    let get = async |path: &str, token: &str| app.get(path, &[("Authorization", &format!("Bearer {token}"))]).await;
+    for path in ["/v1/keys", "/v1/audit"] {
+        assert_eq!(get(path, &app.officer_token).await.status, 200, "{path}");
+        let refused = get(path, &token).await;
+        assert_eq!((refused.status, refused.text), (401, get(path, &app.analyst_token).await.text), "{path}");
+    }
 }
 
 #[test]
