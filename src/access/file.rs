@@ -89,7 +89,13 @@ fn change(file: &Path, edit: impl FnOnce(&str) -> Result<String, AccessError>) -
 fn replace(file: &Path, text: &str, folder: &File) -> io::Result<()> {
     let known = fs::metadata(file)?;
     let fresh = file.with_extension("toml.fresh");
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    // What is left of a change that was cut short goes. The folder may be of the service's user, and root may be the one
+    // who writes: nothing that lies there under this name is followed or written into.
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     out.write_all(text.as_bytes())?;
     // Root may change the file of the service's user, who must still be able to read it.
     fchown(&out, Some(known.uid()), Some(known.gid()))?;
@@ -129,6 +135,19 @@ mod tests {
         assert!(fs::read_to_string(&file).unwrap().contains("# Ours."));
         assert!(matches!(revoke(&file, "Aigerim"), Err(AccessError::NoSuchName)));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_link_that_lies_in_the_way_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("access.toml"), folder.path().join("other"));
+        fs::write(&file, "").unwrap();
+        fs::write(&other, "of someone else").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join("access.toml.fresh")).unwrap();
+        let (_, grant) = issue("x", Role::Analyst, None).unwrap();
+        add(&file, &grant).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of someone else");
+        assert!(fs::symlink_metadata(&file).unwrap().is_file() && Access::read(&file).unwrap().all().len() == 1);
     }
 
     #[test]
