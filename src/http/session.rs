@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::address;
 use super::auth::{COOKIE, is_cross_site, secret};
 use super::body::{Pace, drain, read};
 use super::error::{Code, Problem};
@@ -74,7 +75,7 @@ pub(super) async fn show(request: HttpRequest, app: Data<App>) -> HttpResponse {
 /// `POST /v1/session`.
 pub(super) async fn sign_in(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, Problem> {
     let pace = Pace::of(&app.config.server);
-    if let Err(problem) = check(&request) {
+    if let Err(problem) = address::sign_in(&request, &app).and_then(|()| check(&request)) {
         drain(request.headers(), payload, pace).await;
         return Err(problem);
     }

@@ -143,6 +143,12 @@ async fn whoever_tries_often_waits_whatever_they_have() {
         statuses.push(sign_in(&app, &wrong, &from).await.status);
     }
     assert_eq!(statuses, [401; 10]);
+    for spelling in ["/v1/%73ession", "/%76%31/session"] {
+        let json = [("Content-Type", "application/json"), from[0]];
+        let body = json!({ "token": wrong }).to_string();
+        let answer = app.send("POST", &format!("{}{spelling}", app.url), &json, body.into()).await;
+        assert_eq!(answer.status, 429, "{spelling}");
+    }
     let answer = sign_in(&app, &app.analyst_token, &from).await;
     assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limited"));
     assert_eq!(sign_in(&app, &app.analyst_token, &[("X-Forwarded-For", "203.0.113.10")]).await.status, 200);
