@@ -345,19 +345,23 @@ async fn export(file: Option<&str>, parameters: &[(String, String)], basis: Opti
         Ok(query) => query,
         Err(problems) => return Reply::Failed(stats::told(&problems)),
     };
-    let app = app.clone();
+    // As those over HTTP: few are in memory at one time, and few questions are asked of the store.
+    let (Ok(_turn), Ok(_question)) = (app.exports.acquire().await, app.questions.acquire().await) else {
+        return Reply::Failed("the collector is stopping".into());
+    };
+    let shared = app.clone();
     let made = tokio::task::spawn_blocking(move || {
+        let app = shared;
         let export = query.make(&*app.store, &app.export_context(query.scope(), basis)).map_err(|e| e.to_string())?;
         // What is handed out is on record before it goes.
         let event = Event::Exported(Exported::of(&query, &export, basis, Recipient::Command));
         app.sealer.audit.record(app.clock.now_ms(), &event).map_err(|error| error.to_string())?;
-        Ok(export)
+        // The bytes themselves end here.
+        let base64 = BASE64_STANDARD.encode(&export.bytes);
+        Ok(Reply::Exported { name: export.name, sha256: export.sha256, base64 })
     });
     match made.await {
-        Ok(Ok(export)) => {
-            let base64 = BASE64_STANDARD.encode(&export.bytes);
-            Reply::Exported { name: export.name, sha256: export.sha256, base64 }
-        }
+        Ok(Ok(exported)) => exported,
         Ok(Err(why)) => Reply::Failed(why),
         Err(_) => Reply::Failed("the export was interrupted".into()),
     }

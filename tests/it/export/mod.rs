@@ -8,6 +8,7 @@ use std::io::{Cursor, Read};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tuman::control::{Reply, Request, carry_out};
 use zip::ZipArchive;
 
 use crate::harness::{APP, Answer, Setup, TestApp, report};
@@ -216,4 +217,26 @@ async fn few_exports_are_in_memory_at_one_time() {
     }
     // Each gave its turn back when it was sent.
     assert_eq!(turns.available_permits(), tuman::app::EXPORTS);
+}
+
+#[actix_web::test]
+async fn a_command_waits_for_its_turn_like_everyone() {
+    let app = with_a_sealed_day().await;
+    let (exports, questions) = (app.app.exports.clone(), &app.app.questions);
+    let (all_exports, all_questions) = (exports.available_permits(), questions.available_permits());
+    let held = exports.acquire_many(all_exports as u32).await.unwrap();
+    let asked = questions.acquire_many(all_questions as u32).await.unwrap();
+    let parameters = vec![("period".to_owned(), "yesterday".to_owned())];
+    let request = Request::Export { file: Some("region".into()), parameters, basis: None };
+    let shared = app.app.clone().into_inner();
+    let mut command = std::pin::pin!(carry_out(request, "", &shared));
+    // A turn that is given back goes to whoever has waited longest, at once.
+    assert!(futures_util::poll!(&mut command).is_pending());
+    drop(held);
+    assert_eq!(exports.available_permits(), all_exports - 1);
+    assert!(futures_util::poll!(&mut command).is_pending());
+    drop(asked);
+    assert_eq!(questions.available_permits(), all_questions - 1);
+    assert!(matches!(command.await, Reply::Exported { .. }));
+    assert_eq!((exports.available_permits(), questions.available_permits()), (all_exports, all_questions));
 }
