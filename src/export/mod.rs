@@ -5,7 +5,8 @@
 //!
 //! Guarantees: reads `releases` and `seals` only, and only days whose seal is complete; the same question about sealed days
 //! gives the same bytes with one version of the program: rows in the order of day, breakdown and dimensions, no time of
-//! the export; every value has its margin; what is too large is refused before it is built.
+//! the export; all of it is of one state of the store; every value has its margin; what is too large is refused before
+//! it is built.
 //! Does not: touch open rows, round, clamp, or write the audit log, which whoever hands the bytes out does before.
 
 mod columnar;
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::access::Basis;
-use crate::stats::Scope;
+use crate::stats::{self, Scope};
 use crate::store::{Store, StoreError};
 
 pub use format::Format;
@@ -91,11 +92,23 @@ impl Query {
         }
     }
 
-    /// Makes the export.
+    /// Makes the export. Its parts are read one after another: where a day is sealed or deleted meanwhile they are of
+    /// different states, and it is made once more.
     ///
     /// # Errors
-    /// See [`ExportError`].
+    /// See [`ExportError`]. The store counts as unavailable where it changes again.
     pub fn make(&self, store: &dyn Store, context: &Context) -> Result<Export, ExportError> {
+        for _ in 0..2 {
+            let before = stats::state(store, self.scope())?;
+            let made = self.make_once(store, context);
+            if stats::state(store, self.scope())? == before {
+                return made;
+            }
+        }
+        Err(StoreError::Unavailable.into())
+    }
+
+    fn make_once(&self, store: &dyn Store, context: &Context) -> Result<Export, ExportError> {
         match self {
             Query::Release(query) => release(store, query, context),
             Query::Package(query) => package(store, query, context),

@@ -2,6 +2,7 @@
 
 mod command;
 mod files;
+mod meanwhile;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
