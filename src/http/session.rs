@@ -4,6 +4,8 @@
 //! in the audit log before it counts; the cookie goes to `/v1` of this host alone and no script can read it.
 //! Does not: sign an app's key in, or say whether a token exists.
 
+use std::net::IpAddr;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
 use actix_web::web::{Data, Payload};
@@ -12,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::address;
-use super::auth::{COOKIE, is_cross_site, secret};
+use super::auth::{COOKIE, is_cross_site, is_same_origin, secret};
 use super::body::{Pace, drain, read};
 use super::error::{Code, Problem};
 use super::stats::record;
@@ -24,6 +26,10 @@ use crate::sessions::LIFE_MS;
 
 /// Most bytes of a sign-in.
 const LONGEST: usize = 4 << 10;
+
+/// What proxies add.
+const FORWARDING: [&str; 6] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,7 +118,9 @@ fn signs_in(role: Role) -> bool {
 /// A page of another host can send neither this media type nor these headers without being asked, and is told nothing.
 fn check(request: &HttpRequest) -> Result<(), Problem> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if let Some(origin) = header(ORIGIN)
+    // A browser without its own word on it: then by the host, which a proxy must have passed on.
+    if !is_same_origin(request)
+        && let Some(origin) = header(ORIGIN)
         && origin.split_once("://").map(|(_, host)| host) != header(HOST)
     {
         return Err(Code::Unauthorized.into());
@@ -162,8 +170,8 @@ fn next_seal(app: &App) -> Option<Timestamp> {
     ends.into_iter().find(|end| *end > now_ms).map(timestamp)
 }
 
-/// Hands the cookie out, or takes it back where it lasts for no time. On this machine it goes over plain HTTP too;
-/// from anywhere else a browser keeps it over TLS alone.
+/// Hands the cookie out, or takes it back where it lasts for no time. On this machine, with no proxy in between, it goes
+/// over plain HTTP too; from anywhere else a browser keeps it over TLS alone.
 fn set(request: &HttpRequest, response: &mut HttpResponse, secret: &str, lasts_s: i64) {
     let secure = if is_local(request) { "" } else { "; Secure" };
     let cookie = format!("{COOKIE}={secret}; Path=/v1; HttpOnly; SameSite=Strict; Max-Age={lasts_s}{secure}");
@@ -172,12 +180,16 @@ fn set(request: &HttpRequest, response: &mut HttpResponse, secret: &str, lasts_s
     }
 }
 
-/// Whether the browser was told to come to this machine.
+/// Whether the browser is on this machine and no proxy in between: by the host alone nobody can tell, since a proxy may
+/// ask for this machine whatever it was asked for.
 fn is_local(request: &HttpRequest) -> bool {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let headers = request.headers();
+    let is_near = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
     let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let is_named = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_near && is_named && !FORWARDING.iter().any(|name| headers.contains_key(*name))
 }
 
 #[cfg(test)]
@@ -188,6 +200,11 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_local() {
+        let is_local = |peer: &str, host: &str, more: Option<&'static str>| {
+            let request = TestRequest::default().peer_addr(peer.parse().unwrap()).insert_header((HOST, host));
+            let request = more.into_iter().fold(request, |request, name| request.insert_header((name, "x")));
+            is_local(&request.to_http_request())
+        };
         for (host, expected) in [
             ("127.0.0.1:8080", true),
             ("localhost", true),
@@ -197,8 +214,12 @@ mod tests {
             ("127.0.0.1.example.kz", false),
             ("", false),
         ] {
-            let request = TestRequest::default().insert_header((HOST, host)).to_http_request();
-            assert_eq!(is_local(&request), expected, "{host}");
+            assert_eq!(is_local("127.0.0.1:4711", host, None), expected, "{host}");
+            assert!(!is_local("192.0.2.1:4711", host, None), "{host}, from elsewhere");
+        }
+        // A proxy on this machine asks for this machine, whatever the browser asked it for.
+        for name in FORWARDING {
+            assert!(!is_local("127.0.0.1:4711", "127.0.0.1:8080", Some(name)), "{name}");
         }
     }
 
@@ -213,6 +234,9 @@ mod tests {
         };
         assert_eq!(request(&[]), Ok(()));
         assert_eq!(request(&[("Origin", "https://a.kz"), ("Sec-Fetch-Site", "same-origin")]), Ok(()));
+        // Behind a proxy that does not pass the host on.
+        assert_eq!(request(&[("Origin", "https://b.kz"), ("Sec-Fetch-Site", "same-origin")]), Ok(()));
+        assert_eq!(request(&[("Origin", "https://b.kz"), ("Sec-Fetch-Site", "none")]), Err(Code::Unauthorized));
         assert_eq!(request(&[("Origin", "https://b.kz")]), Err(Code::Unauthorized));
         assert_eq!(request(&[("Origin", "null")]), Err(Code::Unauthorized));
         assert_eq!(request(&[("Sec-Fetch-Site", "cross-site")]), Err(Code::Unauthorized));

@@ -91,6 +91,25 @@ async fn every_refusal_is_the_same() {
 }
 
 #[actix_web::test]
+async fn behind_a_proxy_people_sign_in_and_the_cookie_goes_over_tls_alone() {
+    let app = TestApp::start().await;
+    let browser = [
+        ("Origin", "https://stats.example.kz"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("X-Forwarded-For", "203.0.113.9"),
+    ];
+    // The host is that of the collector, or the one that was asked for; a command sends no origin.
+    let passed = [&browser[..], &[("Host", "stats.example.kz")]].concat();
+    for headers in [&browser[..], &passed, &browser[2..]] {
+        let answer = sign_in(&app, &app.analyst_token, headers).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+        assert!(answer.header("set-cookie").unwrap().contains("; Secure"), "{headers:?}");
+    }
+    let near = sign_in(&app, &app.analyst_token, &[]).await;
+    assert!(!near.header("set-cookie").unwrap().contains("; Secure"));
+}
+
+#[actix_web::test]
 async fn a_session_changes_nothing() {
     let app = TestApp::start().await;
     let cookie = cookie(&sign_in(&app, &app.officer_token, &[]).await);
