@@ -4,9 +4,7 @@
 //! memory there are few at one time, counted until their sending ends.
 
 use actix_web::body::SizedStream;
-use actix_web::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY,
-};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderName, VARY};
 use actix_web::web::{Bytes, Data, Path, Query as Pairs};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use base64::Engine;
@@ -16,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::auth::grant;
 use super::error::{Code, Problem};
+use super::kept::is_known;
 use super::stats::record;
 use crate::access::{Grant, Role};
 use crate::app::App;
@@ -80,8 +79,7 @@ async fn hand_out(
         made.map_err(|_| Problem::from(Code::ShuttingDown))??
     };
     let tag = format!("\"{}\"", export.sha256);
-    let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag)) {
+    if is_known(request, &tag) {
         // Nothing is handed out: there is nothing to record.
         return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
     }
