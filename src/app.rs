@@ -21,7 +21,7 @@ use tuman_privacy::suppression::TagBits;
 use self::reload::Reloading;
 pub use self::reload::Unusable;
 use crate::access::{Access, Basis};
-use crate::admission::Admission;
+use crate::admission::{Admission, Exports};
 use crate::audit::{Audit, Event, Started};
 use crate::catalogue::Catalogues;
 use crate::clock::{Clock, Zone, date_of};
@@ -78,7 +78,7 @@ pub struct App {
     /// Questions at one time: one session of the store is always left to the loader and the sealer.
     pub questions: Semaphore,
     /// Exports in memory at one time.
-    pub exports: Arc<Semaphore>,
+    pub exports: Arc<Exports>,
     /// Answers to questions, as long as they are right.
     pub kept: Kept,
     /// Who is signed in on the dashboard.
@@ -226,7 +226,7 @@ impl App {
         let reloading = Reloading::after(declared.access.clone());
         let access = ArcSwap::from_pointee(declared.access);
         let questions = Semaphore::new(QUESTIONS);
-        let exports = Arc::new(Semaphore::new(EXPORTS));
+        let exports = Exports::new(EXPORTS);
         let admission = Admission::new(&config.limits, &clock);
         Ok(App {
             config,

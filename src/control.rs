@@ -346,7 +346,7 @@ async fn export(file: Option<&str>, parameters: &[(String, String)], basis: Opti
         Err(problems) => return Reply::Failed(stats::told(&problems)),
     };
     // As those over HTTP: few are in memory at one time, and few questions are asked of the store.
-    let (Ok(_turn), Ok(_question)) = (app.exports.acquire().await, app.questions.acquire().await) else {
+    let (Some(_turn), Ok(_question)) = (app.exports.wait().await, app.questions.acquire().await) else {
         return Reply::Failed("the collector is stopping".into());
     };
     let shared = app.clone();
