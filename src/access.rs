@@ -164,6 +164,11 @@ pub enum AccessError {
     /// There is none.
     #[error("there is no token of this name; `tuman access list` names all")]
     NoSuchName,
+    /// The tokens stand in an array within a line.
+    #[error(
+        "the tokens stand in an array, `token = [...]`: write each as `[[token]]`, or change it by hand and send SIGHUP"
+    )]
+    Inline,
     /// The name cannot be one.
     #[error("a name has 1 to 80 characters on one line, and is no personal data and no token")]
     Name,
@@ -208,7 +213,7 @@ impl Access {
 
     /// An error comes with where its token begins.
     fn from_grants(grants: Vec<Spanned<Grant>>) -> Result<Access, (usize, String)> {
-        let mut access = HashMap::new();
+        let mut access: HashMap<[u8; 32], Grant> = HashMap::new();
         for grant in grants {
             let at = grant.span().start;
             let grant = grant.into_inner();
@@ -221,6 +226,10 @@ impl Access {
             if (grant.role == Role::Partner) != grant.basis.is_some() {
                 let what = "a partner's token names its basis, 4.2.1 to 4.2.4, and no other token does";
                 return Err((at, format!("token `{}`: {what}", grant.name)));
+            }
+            if let Some(other) = access.get(&hash) {
+                // Which of the two counts would be chance, and `revoke` would leave the other.
+                return Err((at, format!("tokens `{}` and `{}` have one sha256", other.name, grant.name)));
             }
             access.insert(hash, grant);
         }
@@ -372,6 +381,16 @@ mod tests {
         let line = std::fs::read_to_string(&file).unwrap().lines().position(|line| line.contains("\"x\"")).unwrap();
         let wrong = Access::read(&file).unwrap_err();
         // Its entry begins on the line before its name.
+        assert!(matches!(wrong, AccessError::Form { line: found, .. } if found == line), "{wrong}");
+    }
+
+    #[test]
+    fn two_entries_of_one_token_are_refused_by_the_line_of_the_second() {
+        let (_, first) = issue("first", Role::Analyst, None).unwrap();
+        let second = Grant { name: "second".into(), sha256: first.sha256.to_uppercase(), ..first.clone() };
+        let text = file_of(vec![first, second]);
+        let line = text.lines().position(|line| line.contains("\"second\"")).unwrap();
+        let wrong = Access::parse(&text, "access.toml").unwrap_err();
         assert!(matches!(wrong, AccessError::Form { line: found, .. } if found == line), "{wrong}");
     }
 
