@@ -22,14 +22,14 @@ use self::reload::Reloading;
 pub use self::reload::Unusable;
 use crate::access::{Access, Basis};
 use crate::admission::{Admission, Exports};
-use crate::audit::{Audit, Event, Started};
+use crate::audit::{Audit, AuditError, Contents, Event, Started};
 use crate::catalogue::Catalogues;
 use crate::clock::{Clock, Zone, date_of};
 use crate::config::Config;
 use crate::export;
 use crate::http::kept::Kept;
 use crate::ingest::{Ingest, Keyed, Settings};
-use crate::keys::{Keyring, write_secret};
+use crate::keys::{Keyring, chronicle, write_secret};
 use crate::ledger::flight::Flight;
 use crate::loader::Loader;
 use crate::log::Line;
@@ -282,6 +282,16 @@ impl App {
     pub fn record_start(&self) -> Result<()> {
         let event = Event::Started(Started::with(&self.config, &self.ingest.catalogues()));
         self.sealer.audit.record(self.clock.now_ms(), &event).context("the audit log")
+    }
+
+    /// The audit log, with what was done with keys a moment ago. Waits for the store.
+    ///
+    /// # Errors
+    /// Where the store or the log's anchor does not answer.
+    pub fn audit_log(&self) -> Result<Contents, AuditError> {
+        let audit = &self.sealer.audit;
+        chronicle::enter(&self.keyring, audit, &*self.store, self.clock.now_ms())?;
+        audit.contents()
     }
 
     /// The apps that have a catalogue.

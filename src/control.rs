@@ -26,7 +26,7 @@ use crate::audit::{Contents, Event, Exported, Recipient};
 use crate::clock::day_of;
 use crate::doctor::{self, Finding};
 use crate::export::{PackageQuery, Query, ReleaseQuery};
-use crate::keys::{chronicle, command};
+use crate::keys::command;
 use crate::log::Line;
 use crate::seal::Summary;
 use crate::stats::{self, Asked, PlacesQuery};
@@ -322,12 +322,7 @@ async fn reload_access(app: &Arc<App>) -> Reply {
 
 async fn audit(app: &Arc<App>) -> Reply {
     let app = app.clone();
-    let contents = tokio::task::spawn_blocking(move || {
-        // What was done with keys a moment ago is there too.
-        chronicle::enter(&app.keyring, &app.sealer.audit, &*app.store, app.clock.now_ms())?;
-        app.sealer.audit.contents()
-    });
-    match contents.await {
+    match tokio::task::spawn_blocking(move || app.audit_log()).await {
         Ok(Ok(contents)) => Reply::Audit(contents),
         Ok(Err(error)) => Reply::Failed(error.to_string()),
         Err(_) => Reply::Failed("the reading was interrupted".into()),

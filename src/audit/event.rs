@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::keys::{Act, ActKind, KeyRecord};
 use crate::policy;
 use crate::seal::journal::Journal;
+use crate::seal::release::rounded;
 use crate::withdrawal::{Case, CaseNumber, Summary};
 
 pub use exported::{Exported, Recipient};
@@ -353,8 +354,7 @@ impl DaySealed {
             *sealed.epsilon.entry(AppId(hours.app.clone())).or_default() += hours.epsilon;
         }
         for spent in sealed.epsilon.values_mut() {
-            // To what a person reads: sums of decimal fractions have long tails.
-            *spent = (*spent * 1e6).round() / 1e6;
+            *spent = rounded(*spent);
         }
         sealed
     }

@@ -86,7 +86,8 @@ fn expiry(text: &str) -> Result<Expiry, String> {
     }
 }
 
-fn basis(text: &str) -> Result<Basis, String> {
+/// The basis of a clause, as an argument.
+pub(super) fn basis(text: &str) -> Result<Basis, String> {
     Basis::of_clause(text).ok_or_else(|| format!("expected one of {}", Basis::ALL.map(Basis::clause).join(", ")))
 }
 

@@ -28,7 +28,7 @@ use crate::store::{Store, StoreError};
 pub use format::Format;
 pub use query::{PackageQuery, ReleaseQuery};
 
-use crate::seal::release::{Counts, Measure, Release, defaults};
+use crate::seal::release::{Counts, Release, defaults};
 
 /// Most values of a release in one export: a year of 500 cells fits.
 pub const MOST_VALUES: u64 = 200_000;
@@ -151,21 +151,14 @@ impl Context {
     /// With the releases of the catalogue in force.
     #[must_use]
     pub fn of(zone: &str, releases: &[Release], basis: Option<Basis>) -> Context {
-        let counts = releases.iter().map(|release| (release.name.to_string(), counts(&release.measure))).collect();
+        let counts = releases.iter().map(|release| (release.name.to_string(), release.measure.counts())).collect();
         Context { zone: zone.to_owned(), counts, basis }
     }
 
     /// What a release counts; none where neither the catalogue in force nor the defaults have it.
     fn counts(&self, release: &str) -> Option<Counts> {
-        let default = || defaults::ALL.iter().find(|known| known.name == release).map(|known| counts(&known.measure));
+        let default = || defaults::ALL.iter().find(|known| known.name == release).map(|known| known.measure.counts());
         self.counts.get(release).copied().or_else(default)
-    }
-}
-
-fn counts(measure: &Measure) -> Counts {
-    match measure {
-        Measure::Over { counts, .. } => *counts,
-        _ => Counts::Devices,
     }
 }
 

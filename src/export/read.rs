@@ -147,11 +147,7 @@ impl Released {
             columns.push(column(dim, &about, None, Values::Texts(values)));
             columns.extend(places.into_iter().flatten());
         }
-        let unit = match counts {
-            Some(Counts::Devices) => Some("devices"),
-            Some(Counts::Events) => Some("events"),
-            None => None,
-        };
+        let unit = counts.map(Counts::word);
         let values = self.values.iter().map(|value| Some(value.value)).collect();
         let margins = self.values.iter().map(|value| Some(rounded(value.margin))).collect();
         columns.push(column("value", VALUE, unit, Values::Integers(values)));

@@ -16,7 +16,6 @@ use crate::access::Role;
 use crate::app::App;
 use crate::audit::{self, Entry};
 use crate::clock::timestamp;
-use crate::keys::chronicle;
 
 /// Entries that an answer shows: the last ones. `tuman audit list` shows all.
 const SHOWN: usize = 200;
@@ -41,14 +40,9 @@ pub(super) async fn keys(request: HttpRequest, app: Data<App>) -> Result<HttpRes
 pub(super) async fn audit(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
     check(&request, &app)?;
     let Ok(_turn) = app.questions.acquire().await else { return Err(Code::ShuttingDown.into()) };
-    let (audit, keyring, store) = (app.sealer.audit.clone(), app.keyring.clone(), app.store.clone());
-    let now_ms = app.clock.now_ms();
-    let read = actix_web::web::block(move || {
-        // What was done with keys a moment ago is there too.
-        chronicle::enter(&keyring, &audit, &*store, now_ms)?;
-        audit.contents()
-    });
-    let contents = read.await.map_err(|_| Code::ShuttingDown)??;
+    let shared = app.clone();
+    let read = actix_web::web::block(move || shared.audit_log()).await;
+    let contents = read.map_err(|_| Code::ShuttingDown)??;
     let verified = audit::verify(&contents);
     let entries: Vec<Shown> = contents.entries.into_iter().rev().take(SHOWN).map(shown).collect();
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(match verified {
