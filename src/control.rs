@@ -3,8 +3,9 @@
 //! A Unix socket in the data folder, which only its user can open: one JSON request per connection, one JSON reply.
 //! The engine serves one process at a time, so that a command about a folder in use is carried out by its owner.
 //!
-//! The identifiers of a withdrawal are no part of the JSON: they follow it, a line each, up to an empty one, so that a
-//! [`Request`] never holds one and they are wiped where they were read.
+//! The identifiers of a withdrawal are no part of the JSON: they follow it, a line each, up to an empty one, and are wiped
+//! where they were read. A [`Request`] can hold one identifier, that of `tuman keys prove`, in a type of its own that is
+//! shown to nobody and wiped; so is the JSON, on both sides.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -164,7 +165,7 @@ pub fn ask_about(data: &Path, request: &Request, identifiers: &str) -> std::io::
     let Ok(mut stream) = UnixStream::connect(socket(data)) else {
         return Ok(None);
     };
-    // A request can hold an identifier: it is wiped here and where it is read.
+    // It can hold an identifier: it is wiped here and where it is read.
     let mut line = Zeroizing::new(serde_json::to_vec(request)?);
     line.push(b'\n');
     stream.write_all(&line)?;

@@ -12,6 +12,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::address;
 use super::auth::{COOKIE, is_cross_site, is_same_origin, secret};
@@ -42,7 +43,7 @@ struct Form<'a> {
 #[derive(Serialize)]
 struct Standing {
     role: Option<Role>,
-    /// When the session ends.
+    /// When the session ends: with its time or with its token.
     until: Option<Timestamp>,
     /// Releases are shown to everyone.
     public: bool,
@@ -144,7 +145,7 @@ fn respond(app: &App, signed_in: Option<(&Grant, i64)>) -> HttpResponse {
     let apps = catalogues.iter().filter(|catalogue| reads(&catalogue.declaration.app));
     let standing = Standing {
         role: signed_in.map(|(grant, _)| grant.role),
-        until: signed_in.map(|(_, ends_ms)| timestamp(ends_ms)),
+        until: signed_in.map(|(grant, ends_ms)| until(grant, ends_ms)),
         public: app.config.page.public,
         simulated: app.config.page.simulated,
         apps: apps
@@ -156,6 +157,12 @@ fn respond(app: &App, signed_in: Option<(&Grant, i64)>) -> HttpResponse {
         version: env!("CARGO_PKG_VERSION"),
     };
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(standing)
+}
+
+/// When a session ends, or before it the token that opened it.
+fn until(grant: &Grant, ends_ms: i64) -> Timestamp {
+    let ends = timestamp(ends_ms);
+    grant.expires.map_or(ends, |expires| expires.min(ends))
 }
 
 /// When the next day's grace ends: yesterday's, where that is still to come, else today's.
@@ -174,7 +181,8 @@ fn next_seal(app: &App) -> Option<Timestamp> {
 /// over plain HTTP too; from anywhere else a browser keeps it over TLS alone.
 fn set(request: &HttpRequest, response: &mut HttpResponse, secret: &str, lasts_s: i64) {
     let secure = if is_local(request) { "" } else { "; Secure" };
-    let cookie = format!("{COOKIE}={secret}; Path=/v1; HttpOnly; SameSite=Strict; Max-Age={lasts_s}{secure}");
+    let cookie =
+        Zeroizing::new(format!("{COOKIE}={secret}; Path=/v1; HttpOnly; SameSite=Strict; Max-Age={lasts_s}{secure}"));
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(SET_COOKIE, value);
     }

@@ -141,11 +141,13 @@ async fn a_session_ends_with_its_time_and_with_its_token() {
     let access = &app.app.config.paths.access;
     assert_eq!(file::revoke(access, "operator").unwrap(), 1);
     let (token, grant) = issue("short", Role::Operator, None).unwrap();
-    let expires = Some(jiff::Timestamp::from_millisecond(NOW_MS + 13 * HOUR_MS).unwrap());
-    file::add(access, &Grant { expires, ..grant }).unwrap();
+    let expires = jiff::Timestamp::from_millisecond(NOW_MS + 13 * HOUR_MS).unwrap();
+    file::add(access, &Grant { expires: Some(expires), ..grant }).unwrap();
     app.app.reload().unwrap();
     assert_eq!(role(&second).await, Value::Null, "its token is revoked");
-    let third = cookie(&sign_in(&app, &token, &[]).await);
+    let answer = sign_in(&app, &token, &[]).await;
+    assert_eq!(answer.json()["until"], expires.to_string(), "its token ends before its time");
+    let third = cookie(&answer);
     assert_eq!(role(&third).await, "operator");
     app.clock.set(NOW_MS + 13 * HOUR_MS);
     assert_eq!(role(&third).await, Value::Null, "its token has expired");
