@@ -15,10 +15,10 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::frame::Frame;
-use super::read::{self, Seal, Seals};
+use super::read::{self, Seals};
 use super::{Context, ExportError, Format, MOST_PACKAGE_VALUES, MOST_VALUES, PackageQuery, sha256};
 use crate::seal::release::{Counts, rounded};
-use crate::stats::Period;
+use crate::stats::{Period, Seal};
 use crate::store::Store;
 
 /// The description.
