@@ -53,7 +53,7 @@ impl Sessions {
     pub fn open(&self, token: [u8; 32], now_ms: i64) -> Result<Zeroizing<String>, NoRandomness> {
         let mut secret = Zeroizing::new([0_u8; 32]);
         rand::rngs::SysRng.try_fill_bytes(secret.as_mut_slice()).map_err(|_| NoRandomness)?;
-        let secret = Zeroizing::new(hex::encode(&*secret));
+        let secret = Zeroizing::new(hex::encode(secret.as_slice()));
         let mut table = self.table();
         table.open.retain(|_, session| now_ms < session.ends_ms);
         table.make_room(MOST_OF_ONE, |session| session.token == token);
