@@ -66,7 +66,7 @@ async fn an_export_is_of_one_state_of_the_store() {
     let description: Value = serde_json::from_slice(&package["datapackage.json"]).unwrap();
     let epsilon = description["epsilon"]["day"].as_f64().unwrap();
     // The default releases, and another one of the region.
-    assert!((epsilon - 2.05).abs() < 1e-9 && package.contains_key("releases/late_0.csv"), "{description}");
+    assert!((epsilon - 2.05).abs() < 1e-9 && package.contains_key("releases/late_1.csv"), "{description}");
     assert_eq!(exported(&app).len(), 1);
 
     for question in ["?period=yesterday", "/region?period=yesterday"] {
