@@ -116,9 +116,9 @@ impl App {
         let access = self.enter_revoked(&mut entered)?;
         let catalogues = Catalogues::read(&self.config.paths.catalogue).map_err(|errors| self.refuse(errors))?;
         self.enter_added(&mut entered, &access)?;
+        self.admit(&access);
         self.enter(&Event::Reloaded(Reloaded::with(&catalogues)))?;
         self.ingest.reload(catalogues);
-        self.admit(access);
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl App {
         let mut entered = lock(&self.reloading.entered);
         let access = self.enter_revoked(&mut entered)?;
         self.enter_added(&mut entered, &access)?;
-        self.admit(access);
+        self.admit(&access);
         Ok(())
     }
 
@@ -169,12 +169,10 @@ impl App {
         Ok(())
     }
 
-    /// Puts tokens in force, unless the file was read again meanwhile: whoever did that waits to enter what it read.
-    fn admit(&self, access: Arc<Access>) {
+    /// Puts tokens in force, as far as the file that was read last gives them: it may have been read again meanwhile.
+    fn admit(&self, access: &Access) {
         let read = lock(&self.reloading.read);
-        if Arc::ptr_eq(&read, &access) {
-            self.access.store(access);
-        }
+        self.access.store(Arc::new(access.within(&read)));
     }
 
     fn enter(&self, event: &Event) -> Result<(), Unusable> {

@@ -9,11 +9,15 @@ use tuman::clock::Clock;
 
 use crate::harness::{APP, Child, Setup, TestApp, on};
 use crate::seal::failing::FailingStore;
+use crate::trouble::store::{Mode, Troubled};
 
 /// A collector with a catalogue that can be read anew, and its folder.
 async fn with_files() -> (TestApp, tempfile::TempDir) {
+    with_files_and(Setup::new()).await
+}
+
+async fn with_files_and(mut setup: Setup) -> (TestApp, tempfile::TempDir) {
     let catalogue = tempfile::tempdir().unwrap();
-    let mut setup = Setup::new();
     std::fs::write(catalogue.path().join("app.toml"), &setup.catalogue).unwrap();
     setup.config.paths.catalogue = catalogue.path().to_path_buf();
     (setup.start().await, catalogue)
@@ -107,6 +111,31 @@ async fn a_token_is_taken_away_while_the_audit_log_is_and_a_new_one_waits_for_it
     assert!(!is_in_force(&app, &app.operator_token) && is_in_force(&app, &token));
     let kinds: Vec<String> = entries(&app).into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["token_revoked", "token_added"]);
+}
+
+#[actix_web::test]
+async fn a_token_that_was_added_stays_where_a_reload_beside_it_fails() {
+    let troubled = Troubled::new();
+    let (app, catalogue) = with_files_and(Setup::new().store(|store| troubled.over(store))).await;
+    let access = app.app.config.paths.access.clone();
+    let (token, grant) = issue("guest", Role::Analyst, None).unwrap();
+    file::add(&access, &grant).unwrap();
+    troubled.set(Mode::Hangs);
+    let shared = app.app.clone();
+    let adding = std::thread::spawn(move || shared.reload_access());
+    troubled.await_trouble(1).await;
+    // While the entry is written, a token is taken away and a catalogue is wrong.
+    file::revoke(&access, "operator").unwrap();
+    std::fs::write(catalogue.path().join("app.toml"), "[app").unwrap();
+    let shared = app.app.clone();
+    let failing = std::thread::spawn(move || shared.reload());
+    while is_in_force(&app, &app.operator_token) {
+        std::thread::yield_now();
+    }
+    troubled.set(Mode::Well);
+    assert_eq!(adding.join().unwrap(), Ok(()));
+    assert!(matches!(failing.join().unwrap(), Err(Unusable::Catalogues { .. })));
+    assert!(is_in_force(&app, &token) && !is_in_force(&app, &app.operator_token));
 }
 
 #[actix_web::test]
