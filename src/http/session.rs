@@ -2,7 +2,7 @@
 //!
 //! Guarantees: the token comes in a body once and is wiped; every refusal is the same, whatever it is for; a sign-in is
 //! in the audit log before it counts; the cookie goes to `/v1` of this host alone and no script can read it.
-//! Does not: sign an app's key in, or say whether a token exists.
+//! Does not: sign in whom the page has nothing for, or say whether a token exists.
 
 use std::net::IpAddr;
 
@@ -91,7 +91,7 @@ pub(super) async fn sign_in(request: HttpRequest, payload: Payload, app: Data<Ap
     let now_ms = app.clock.now_ms();
     let form: Form<'_> = serde_json::from_slice(&body.0).map_err(|_| Code::Unauthorized)?;
     let token = hash(form.token.trim());
-    let grant = access.grant_of(&token, now_ms).filter(|grant| signs_in(grant.role)).ok_or(Code::Unauthorized)?;
+    let grant = access.grant_of(&token, now_ms).filter(|grant| signs_in(grant)).ok_or(Code::Unauthorized)?;
     record(&app, Event::SignedIn(SignedIn::by(grant))).await?;
     let secret = app.sessions.open(token, now_ms).map_err(|_| Code::Internal)?;
     let mut response = respond(&app, Some((grant, now_ms + LIFE_MS)));
@@ -111,9 +111,14 @@ pub(super) async fn sign_out(request: HttpRequest, app: Data<App>) -> HttpRespon
     response
 }
 
-/// Who may have a session: people of the operator. There is nothing on the page for an app's key or a partner.
-fn signs_in(role: Role) -> bool {
-    matches!(role, Role::Analyst | Role::Operator | Role::Officer)
+/// Who may have a session: people of the operator. There is nothing on the page for an app's key or a partner, nor for
+/// an officer of one app, who reads neither keys nor the audit log.
+fn signs_in(grant: &Grant) -> bool {
+    match grant.role {
+        Role::Analyst | Role::Operator => true,
+        Role::Officer => grant.app.is_none(),
+        Role::App | Role::Partner => false,
+    }
 }
 
 /// A page of another host can send neither this media type nor these headers without being asked, and is told nothing.

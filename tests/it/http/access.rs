@@ -7,6 +7,7 @@ use tuman::access::{Role, file, issue};
 use tuman::app::Unusable;
 use tuman::clock::Clock;
 
+use super::session::sign_in;
 use crate::harness::{APP, Child, Setup, TestApp, on};
 use crate::seal::failing::FailingStore;
 use crate::trouble::store::{Mode, Troubled};
@@ -150,6 +151,9 @@ async fn an_officer_of_one_app_reads_nothing_that_is_of_all() {
         let refused = get(path, &token).await;
         assert_eq!((refused.status, refused.text), (401, get(path, &app.analyst_token).await.text), "{path}");
     }
+    // There is nothing for that officer on the page.
+    assert_eq!(sign_in(&app, &token, &[]).await.status, 401);
+    assert_eq!(sign_in(&app, &app.officer_token, &[]).await.status, 200);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tuman::access::{Grant, Role, file, issue};
 use crate::harness::{APP, Answer, HOUR_MS, NOW_MS, Setup, TestApp, report};
 use crate::http::stats::with_a_sealed_day;
 
-async fn sign_in(app: &TestApp, token: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn sign_in(app: &TestApp, token: &str, headers: &[(&str, &str)]) -> Answer {
     let body = json!({ "token": token }).to_string().into_bytes();
     let all = [&[("Content-Type", "application/json")], headers].concat();
     app.send("POST", &format!("{}/v1/session", app.url), &all, body).await
