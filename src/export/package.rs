@@ -1,6 +1,6 @@
 //! The package: releases, how they were sealed, and a description, in a zip.
 //!
-//! The description is a Frictionless data package: https://specs.frictionlessdata.io/data-package/. What it has beside the
+//! The description is a Frictionless data package: <https://specs.frictionlessdata.io/data-package/>. What it has beside the
 //! standard's own members is `app`, `period`, `zone`, `basis`, `unit`, `sealed_days`, `missing_days`, `epsilon`, and of
 //! each release `counts`, `sealed` and `suppressed`.
 
