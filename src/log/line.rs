@@ -26,6 +26,7 @@ pub enum Line {
     SpoolNotClosed,
     SpoolNotEmptied,
     Reloaded,
+    TokensReloaded,
     ReloadRefused { unusable: Unusable },
     CoreDumpsOn { fault: Fault },
     ReportsNotForgotten { fault: Fault },
@@ -131,6 +132,7 @@ impl Line {
                 "the store does not take what is in the spool: it is loaded at the next start",
             ),
             Line::Reloaded => line(Info, Serve, "reloaded", "catalogues and tokens were read anew"),
+            Line::TokensReloaded => line(Info, Serve, "tokens_reloaded", "tokens were read anew"),
             Line::ReloadRefused { unusable } => {
                 line(Error, Serve, "reload_refused", "the old catalogues and tokens stay")
                     .with("what", Value::Word(unusable.word()))
@@ -368,6 +370,7 @@ mod tests {
             Line::SpoolNotClosed,
             Line::SpoolNotEmptied,
             Line::Reloaded,
+            Line::TokensReloaded,
             Line::ReloadRefused { unusable: Unusable::AuditLog },
             Line::CoreDumpsOn { fault },
             Line::ReportsNotForgotten { fault },

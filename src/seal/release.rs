@@ -71,6 +71,28 @@ pub enum Counts {
     Events,
 }
 
+impl Counts {
+    /// What they are called in answers and files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Counts::Devices => "devices",
+            Counts::Events => "events",
+        }
+    }
+}
+
+impl Measure {
+    /// Which of the two it counts.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        match self {
+            Measure::Over { counts, .. } => *counts,
+            _ => Counts::Devices,
+        }
+    }
+}
+
 /// Which sums of noisy cells are published beside the cells. They cost no budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sums {
@@ -212,6 +234,12 @@ pub fn by_hour(breakdown: &str) -> String {
 #[must_use]
 pub fn spent(releases: &[Release]) -> f64 {
     releases.iter().filter_map(|release| release.epsilon).sum()
+}
+
+/// What was spent, as people read it: sums of decimal fractions have long tails.
+#[must_use]
+pub fn rounded(epsilon: f64) -> f64 {
+    (epsilon * 1e6).round() / 1e6
 }
 
 /// The default releases. Their budgets add up to 2.0 for one device, app and day.

@@ -1,6 +1,6 @@
 //! A store that is away, slow, full, read-only or hangs, and segments that cannot be loaded.
 
-mod store;
+pub mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
