@@ -9,12 +9,15 @@
 //! be read, is passed over and in the end set aside, so that it does not stop the others. One whose records are of
 //! another version of this program waits for that version.
 
+mod pause;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use rand::seq::SliceRandom;
 use tokio::sync::watch;
 use tuman_privacy::encode::rows;
@@ -29,9 +32,8 @@ use crate::record::{self, Record, RecordError};
 use crate::seen::Seen;
 use crate::spool::{ReadError, RemoveError, Segment, SegmentId, Spool};
 use crate::store::{Store, StoreError, Table};
+use pause::{FIRST_PAUSE, longer, with_jitter};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Attempts after which a segment that cannot be read is set aside.
 const READINGS: u32 = 5;
 /// Refusals after which a segment is set aside, if the store took another one meanwhile.
@@ -102,6 +104,8 @@ pub struct Standing {
     pub loading_since: Option<Instant>,
     /// Segments with records of another version of this program, which wait for it.
     pub foreign: BTreeSet<SegmentId>,
+    /// How often the store was left alone for a while, since the start.
+    pub pauses: u64,
 }
 
 /// Loads segments.
@@ -191,8 +195,7 @@ impl Loader {
             let Some(attempts) = error.attempts() else {
                 Metric::StoreUp.set(0);
                 Line::SegmentWaits { segment: id, fault: (&error).into() }.write();
-                tokio::time::sleep(with_jitter(pause)).await;
-                pause = longer(pause);
+                pause = self.rest(pause).await;
                 continue;
             };
             passed_over.insert(id);
@@ -212,8 +215,7 @@ impl Loader {
             } else if is_refused && passed_over.len() > 1 {
                 Metric::StoreUp.set(0);
                 // Two in a row: it may be the store after all.
-                tokio::time::sleep(with_jitter(pause)).await;
-                pause = longer(pause);
+                pause = self.rest(pause).await;
             }
         }
     }
@@ -269,6 +271,13 @@ impl Loader {
     pub fn while_quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
         if half.is_empty() { Some(work()) } else { None }
+    }
+
+    /// Leaves the store alone for a pause; answers the next one.
+    async fn rest(&self, pause: Duration) -> Duration {
+        self.lock().pauses += 1;
+        tokio::time::sleep(with_jitter(pause)).await;
+        longer(pause)
     }
 
     async fn drained(&self) -> Result<(), LoadError> {
@@ -488,13 +497,4 @@ fn records(segment: &Segment) -> impl Iterator<Item = Record<'_>> {
 fn shuffled(mut rows: Vec<&[u8]>) -> Vec<u8> {
     rows.shuffle(&mut rand::rng());
     rows.concat()
-}
-
-/// Between half of a pause and all of it: collectors that lost one store do not come back to it at one moment.
-fn with_jitter(pause: Duration) -> Duration {
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-fn longer(pause: Duration) -> Duration {
-    (pause * 2).min(LONGEST_PAUSE)
 }
