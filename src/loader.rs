@@ -12,13 +12,15 @@
 #[cfg(test)]
 mod faults;
 mod found;
+mod pause;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use rand::seq::SliceRandom;
 use tokio::sync::watch;
 use tuman_privacy::encode::rows;
@@ -35,9 +37,8 @@ use crate::seen::Seen;
 use crate::spool::{ReadError, RemoveError, Segment, SegmentId, Spool};
 use crate::store::{Store, StoreError, Table};
 use found::{Found, FoundRecord, recover};
+use pause::{FIRST_PAUSE, longer, with_jitter};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Attempts after which a segment that cannot be read is set aside.
 const READINGS: u32 = 5;
 /// Refusals after which a segment is set aside, if the store took another one meanwhile.
@@ -112,6 +113,8 @@ pub struct Standing {
     pub loading_since: Option<Instant>,
     /// Segments with records of another version of this program, which wait for it.
     pub foreign: BTreeSet<SegmentId>,
+    /// How often the store was left alone for a while, since the start.
+    pub pauses: u64,
 }
 
 /// Loads segments.
@@ -215,8 +218,7 @@ impl Loader {
             let Some(attempts) = error.attempts() else {
                 Metric::StoreUp.set(0);
                 Line::SegmentWaits { segment: id, fault: (&error).into() }.write();
-                tokio::time::sleep(with_jitter(pause)).await;
-                pause = longer(pause);
+                pause = self.rest(pause).await;
                 continue;
             };
             let failed = failures.entry(id).or_insert_with(Failures::none);
@@ -236,8 +238,7 @@ impl Loader {
             } else if is_refused && failures.values().filter(|failed| !failed.others_pass).count() > 1 {
                 Metric::StoreUp.set(0);
                 // Two in a row: it may be the store after all.
-                tokio::time::sleep(with_jitter(pause)).await;
-                pause = longer(pause);
+                pause = self.rest(pause).await;
             }
         }
     }
@@ -316,6 +317,13 @@ impl Loader {
     pub fn while_quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         let in_store = self.in_store();
         if in_store.values().any(|taken| *taken < INSERTS) { None } else { Some(work()) }
+    }
+
+    /// Leaves the store alone for a pause; answers the next one.
+    async fn rest(&self, pause: Duration) -> Duration {
+        self.lock().pauses += 1;
+        tokio::time::sleep(with_jitter(pause)).await;
+        longer(pause)
     }
 
     async fn drained(&self) -> Result<(), LoadError> {
@@ -490,13 +498,4 @@ struct Contents {
 fn shuffled(mut rows: Vec<&[u8]>) -> Vec<u8> {
     rows.shuffle(&mut rand::rng());
     rows.concat()
-}
-
-/// Between half of a pause and all of it: collectors that lost one store do not come back to it at one moment.
-fn with_jitter(pause: Duration) -> Duration {
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-fn longer(pause: Duration) -> Duration {
-    (pause * 2).min(LONGEST_PAUSE)
 }
