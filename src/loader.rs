@@ -9,8 +9,6 @@
 //! be read, is passed over and in the end set aside, so that it does not stop the others. One whose records are of
 //! another version of this program waits for that version.
 
-#[cfg(test)]
-mod faults;
 mod found;
 mod pause;
 #[cfg(test)]
@@ -37,7 +35,7 @@ use crate::seen::Seen;
 use crate::spool::{ReadError, RemoveError, Segment, SegmentId, Spool};
 use crate::store::{Store, StoreError, Table};
 use found::{Found, FoundRecord, recover};
-use pause::{FIRST_PAUSE, longer, with_jitter};
+use pause::{FIRST_PAUSE, Failures, longer, with_jitter};
 
 /// Attempts after which a segment that cannot be read is set aside.
 const READINGS: u32 = 5;
@@ -134,22 +132,6 @@ pub struct Loader {
     in_store: Mutex<BTreeMap<SegmentId, usize>>,
 }
 
-/// What is known of a segment that failed, and is passed over for a while.
-struct Failures {
-    attempts: u32,
-    /// The store took another segment meanwhile.
-    others_pass: bool,
-    /// When it is tried again, and how long it waits after that: whatever becomes of others.
-    again: Instant,
-    pause: Duration,
-}
-
-impl Failures {
-    fn none() -> Failures {
-        Failures { attempts: 0, others_pass: false, again: Instant::now(), pause: FIRST_PAUSE }
-    }
-}
-
 impl Loader {
     /// A loader between a spool and a store. Remembers the answers of the segments that are in the spool at start, and
     /// counts their events as in flight.
@@ -222,9 +204,7 @@ impl Loader {
                 continue;
             };
             let failed = failures.entry(id).or_insert_with(Failures::none);
-            failed.attempts += 1;
-            failed.again = Instant::now() + with_jitter(failed.pause);
-            failed.pause = longer(failed.pause);
+            failed.once_more();
             if failed.attempts.is_power_of_two() {
                 let attempts = failed.attempts;
                 Line::SegmentPassedOver { segment: id, attempts, fault: (&error).into() }.write();

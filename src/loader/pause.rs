@@ -1,6 +1,6 @@
 //! Pauses between attempts at a store that is in trouble: they grow to a longest one, and no two collectors have the same.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
@@ -15,6 +15,29 @@ pub(super) fn with_jitter(pause: Duration) -> Duration {
 /// The pause after a pause.
 pub(super) fn longer(pause: Duration) -> Duration {
     (pause * 2).min(LONGEST_PAUSE)
+}
+
+/// What is known of a segment that failed, and is passed over for a while.
+pub(super) struct Failures {
+    pub(super) attempts: u32,
+    /// The store took another segment meanwhile.
+    pub(super) others_pass: bool,
+    /// When it is tried again, and how long it waits after that: whatever becomes of others.
+    pub(super) again: Instant,
+    pause: Duration,
+}
+
+impl Failures {
+    pub(super) fn none() -> Failures {
+        Failures { attempts: 0, others_pass: false, again: Instant::now(), pause: FIRST_PAUSE }
+    }
+
+    /// Counts an attempt, and puts the next one off.
+    pub(super) fn once_more(&mut self) {
+        self.attempts += 1;
+        self.again = Instant::now() + with_jitter(self.pause);
+        self.pause = longer(self.pause);
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The loader's pauses. They are counted, so that nothing depends on how long anything takes.
 
+mod faults;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tuman_privacy::time::Day;
 
 use super::*;
@@ -12,26 +14,20 @@ use crate::ledger::Lines;
 use crate::spool::{Options, RealFilesystem};
 use crate::store::{Description, Device, Found as FoundRows, Statement};
 
-/// A store that is away for so many inserts, and tells of each one.
-struct Away {
-    left: AtomicU32,
-    came: UnboundedSender<()>,
-}
+/// A store that takes inserts alone, as a test answers them by their token.
+struct Inserting<F>(F);
 
-impl Store for Away {
+impl<F: Fn(&str) -> Result<(), StoreError> + Send + Sync + 'static> Store for Inserting<F> {
+    fn insert(&self, _: Table, token: &str, _: &[u8]) -> Result<(), StoreError> {
+        (self.0)(token)
+    }
+
     fn execute(&self, _: &Statement) -> Result<(), StoreError> {
         Err(StoreError::Unavailable)
     }
 
     fn select(&self, _: &Statement) -> Result<Vec<u8>, StoreError> {
         Err(StoreError::Unavailable)
-    }
-
-    fn insert(&self, _: Table, _: &str, _: &[u8]) -> Result<(), StoreError> {
-        // Nobody listens any more at the end of a test.
-        let _ = self.came.send(());
-        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        left.map_or(Ok(()), |_| Err(StoreError::Unavailable))
     }
 
     fn drop_day(&self, _: u16) -> Result<(), StoreError> {
@@ -65,7 +61,13 @@ async fn loader(segments: u32, failures: u32) -> (Arc<Loader>, UnboundedReceiver
     }
     let seen = Arc::new(Seen::open(filesystem, &at("seen"), 1_000, 0).unwrap());
     let (came, inserts) = unbounded_channel();
-    let store = Arc::new(Away { left: failures.into(), came });
+    let left = AtomicU32::new(failures);
+    let store = Arc::new(Inserting(move |_: &str| {
+        // Nobody listens any more at the end of a test.
+        let _ = came.send(());
+        let left = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        left.map_or(Ok(()), |_| Err(StoreError::Unavailable))
+    }));
     let loader = Loader::new(spool, store, seen, Arc::default(), Arc::new(ManualClock::at(0)));
     (Arc::new(loader.unwrap()), inserts, folder)
 }

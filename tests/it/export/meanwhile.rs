@@ -4,62 +4,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
-use tuman::store::{Description, Device, Found, Statement, Store, StoreError, Table};
+use tuman::store::{Statement, Store};
 
 use super::{exported, unpacked};
-use crate::harness::Setup;
+use crate::harness::{Call, Setup, watched};
 use crate::http::stats::with_a_sealed_day_in;
 
-/// A store in which something more is sealed each time that the values of a release were read, so many times.
-struct Sealing {
-    store: Arc<dyn Store>,
-    left: Arc<AtomicU32>,
-}
-
-impl Store for Sealing {
-    fn select(&self, statement: &Statement) -> Result<Vec<u8>, StoreError> {
-        let rows = self.store.select(statement)?;
-        let is_of_values = statement.text().contains("FROM releases");
+/// A store in which something more is sealed each time that the values of a release are read, so many times.
+fn sealing(store: Arc<dyn Store>, left: Arc<AtomicU32>) -> Arc<dyn Store> {
+    watched(store, move |store, call| {
+        let is_of_values = matches!(call, Call::Select(statement) if statement.text().contains("FROM releases"));
         let take = |left: u32| left.checked_sub(1);
-        if is_of_values && let Ok(left) = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+        if is_of_values && let Ok(left) = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
             let text = format!(
                 "INSERT INTO seals SELECT day, app, 'late_{left}', dims, bound, epsilon, scale, threshold, mechanism, \
                  domain, 0, suppressed, sealed_at, window, windows FROM seals WHERE release = 'region'"
             );
-            self.store.execute(&Statement::new(text))?;
+            store.execute(&Statement::new(text))?;
         }
-        Ok(rows)
-    }
-
-    fn execute(&self, statement: &Statement) -> Result<(), StoreError> {
-        self.store.execute(statement)
-    }
-
-    fn insert(&self, table: Table, token: &str, rows: &[u8]) -> Result<(), StoreError> {
-        self.store.insert(table, token, rows)
-    }
-
-    fn drop_day(&self, day: u16) -> Result<(), StoreError> {
-        self.store.drop_day(day)
-    }
-
-    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError> {
-        self.store.find(table, devices)
-    }
-
-    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError> {
-        self.store.erase(table, devices)
-    }
-
-    fn describe(&self) -> Result<Description, StoreError> {
-        self.store.describe()
-    }
+        Ok(())
+    })
 }
 
 #[actix_web::test]
 async fn an_export_is_of_one_state_of_the_store() {
     let left = Arc::new(AtomicU32::new(0));
-    let setup = Setup::new().store(|store| Arc::new(Sealing { store, left: left.clone() }));
+    let setup = Setup::new().store(|store| sealing(store, left.clone()));
     let app = with_a_sealed_day_in(setup).await;
     left.store(1, Ordering::SeqCst);
     let package = unpacked(&app.export("?period=yesterday").await.bytes);

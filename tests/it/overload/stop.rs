@@ -2,70 +2,30 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tuman::config::Interval;
-use tuman::store::{Description, Device, Found, Statement, Store, StoreError, Table};
 
 use crate::harness::{Child, Setup, report, stored};
-
-/// A store that takes an insert and never answers, until it is let go.
-struct Hanging {
-    store: Arc<dyn Store>,
-    gate: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Store for Hanging {
-    fn execute(&self, statement: &Statement) -> Result<(), StoreError> {
-        self.store.execute(statement)
-    }
-
-    fn select(&self, statement: &Statement) -> Result<Vec<u8>, StoreError> {
-        self.store.select(statement)
-    }
-
-    fn insert(&self, table: Table, token: &str, rows: &[u8]) -> Result<(), StoreError> {
-        let (open, opened) = &*self.gate;
-        drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
-        self.store.insert(table, token, rows)
-    }
-
-    fn drop_day(&self, day: u16) -> Result<(), StoreError> {
-        self.store.drop_day(day)
-    }
-
-    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError> {
-        self.store.find(table, devices)
-    }
-
-    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError> {
-        self.store.erase(table, devices)
-    }
-
-    fn describe(&self) -> Result<Description, StoreError> {
-        self.store.describe()
-    }
-}
+use crate::trouble::store::{Mode, Troubled};
 
 /// Lets the store go at the end of a test, however it ends: the runtime waits for its threads.
-struct Opened(Arc<(Mutex<bool>, Condvar)>);
+struct LetGo(Troubled);
 
-impl Drop for Opened {
+impl Drop for LetGo {
     fn drop(&mut self) {
-        let (open, opened) = &*self.0;
-        *open.lock().unwrap() = true;
-        opened.notify_all();
+        self.0.set(Mode::Well);
     }
 }
 
 #[actix_web::test]
 async fn a_store_that_hangs_does_not_keep_the_collector_from_stopping() {
-    let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    let _opened = Opened(gate.clone());
-    let mut setup = Setup::new().store(|store| Arc::new(Hanging { store, gate: gate.clone() }));
+    let troubled = Troubled::new();
+    let _let_go = LetGo(troubled.clone());
+    let mut setup = Setup::new().store(|store| troubled.over(store));
     setup.config.server.stop_timeout = Interval::milliseconds(800);
     let app = setup.start().await;
+    troubled.set(Mode::Hangs);
     assert_eq!(app.collect(report().times(2)).await.status, 202);
     let data = app.data();
     let _folder = app.stop().await;

@@ -7,56 +7,15 @@ use tuman_privacy::time::Day;
 use super::*;
 use crate::clock::ManualClock;
 use crate::ledger::flight::Sums;
+use crate::spool::Filesystem;
 use crate::spool::faulty::{Fault, FaultyFilesystem};
-use crate::spool::{Filesystem, Options};
-use crate::store::{Description, Device, Found as Rows, Statement};
 
 const NOW: i64 = 1_791_183_600_000;
 
-/// Takes whatever comes, and has their tokens.
-#[derive(Default)]
-struct Taking(Mutex<Vec<String>>);
-
-impl Taking {
-    fn tokens(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Store for Taking {
-    fn insert(&self, _: Table, token: &str, _: &[u8]) -> Result<(), StoreError> {
-        self.0.lock().unwrap().push(token.to_owned());
-        Ok(())
-    }
-
-    fn execute(&self, _: &Statement) -> Result<(), StoreError> {
-        unreachable!("segments are inserted")
-    }
-
-    fn select(&self, _: &Statement) -> Result<Vec<u8>, StoreError> {
-        unreachable!("segments are inserted")
-    }
-
-    fn drop_day(&self, _: u16) -> Result<(), StoreError> {
-        unreachable!("segments are inserted")
-    }
-
-    fn find(&self, _: Table, _: &[Device]) -> Result<Vec<Rows>, StoreError> {
-        unreachable!("segments are inserted")
-    }
-
-    fn erase(&self, _: Table, _: &[Device]) -> Result<(), StoreError> {
-        unreachable!("segments are inserted")
-    }
-
-    fn describe(&self) -> Result<Description, StoreError> {
-        unreachable!("segments are inserted")
-    }
-}
-
 struct Bench {
     disk: FaultyFilesystem,
-    store: Arc<Taking>,
+    /// Tokens of what the store took: all that came.
+    taken: Arc<Mutex<Vec<String>>>,
     loader: Loader,
     id: SegmentId,
 }
@@ -82,15 +41,20 @@ fn bench(change: impl FnOnce(&FaultyFilesystem, &Path)) -> Bench {
     let id = spool.sealed()[0];
     change(&disk, &folder().join(format!("{id}.segment")));
     let seen = Seen::open(Arc::new(disk.clone()), Path::new("/seen"), 10, NOW).unwrap();
-    let store = Arc::new(Taking::default());
+    let taken = Arc::<Mutex<Vec<String>>>::default();
+    let tokens = taken.clone();
+    let store = Inserting(move |token: &str| {
+        tokens.lock().unwrap().push(token.to_owned());
+        Ok(())
+    });
     let clock = Arc::new(ManualClock::at(NOW));
-    let loader = Loader::new(open(&disk), store.clone(), Arc::new(seen), Arc::default(), clock).unwrap();
-    Bench { disk, store, loader, id }
+    let loader = Loader::new(open(&disk), Arc::new(store), Arc::new(seen), Arc::default(), clock).unwrap();
+    Bench { disk, taken, loader, id }
 }
 
 #[test]
 fn a_segment_whose_removal_fails_half_way_is_loaded_once_and_goes() {
-    let Bench { disk, store, loader, id } = bench(|_, _| ());
+    let Bench { disk, taken, loader, id } = bench(|_, _| ());
     // Its answers are appended, synced, and their new file in the folder; it is removed, and the folder not synced.
     disk.plan(5, Fault::Error { partial: 0 });
     assert!(matches!(loader.load(id), Err(LoadError::Remove(_))));
@@ -98,32 +62,32 @@ fn a_segment_whose_removal_fails_half_way_is_loaded_once_and_goes() {
     assert_eq!(loader.spool.sealed(), [id]);
     assert_eq!(loader.flight.total(), Sums::default(), "it is in the store");
     loader.load(id).unwrap();
-    assert_eq!((loader.spool.sealed(), store.tokens().len()), (vec![], 1));
+    assert_eq!((loader.spool.sealed(), taken.lock().unwrap().len()), (vec![], 1));
     assert!(loader.in_store().is_empty());
 }
 
 #[test]
 fn what_is_lost_is_booked_once_although_its_removal_fails() {
-    let Bench { disk, store, loader, id } = bench(|_, _| ());
+    let Bench { disk, taken, loader, id } = bench(|_, _| ());
     loader.spool.set_aside(id).unwrap();
     disk.plan(0, Fault::Error { partial: 0 });
     assert!(matches!(loader.discard_aside(), Err(LoadError::Remove(_))));
     assert_eq!(loader.flight.total(), Sums::default());
     loader.discard_aside().unwrap();
-    assert_eq!((store.tokens().len(), loader.spool.depth().aside), (1, 0));
+    assert_eq!((taken.lock().unwrap().len(), loader.spool.depth().aside), (1, 0));
     assert!(loader.in_store().is_empty());
 }
 
 #[test]
 fn a_segment_that_is_copied_back_and_not_moved_is_loaded_and_not_lost() {
-    let Bench { store, loader, id, .. } = bench(|disk, path| {
+    let Bench { taken, loader, id, .. } = bench(|disk, path| {
         let bytes = disk.read(path).unwrap();
         disk.create(&path.with_extension("segment.aside")).unwrap().append(&bytes).unwrap();
     });
     assert_eq!((loader.flight.total().received, loader.spool.depth().aside), (3, 1));
     loader.load(id).unwrap();
-    assert_eq!(store.tokens(), [format!("{}-ledger", loader.spool.token(id))]);
+    assert_eq!(*taken.lock().unwrap(), [format!("{}-ledger", loader.spool.token(id))]);
     loader.discard_aside().unwrap();
-    assert_eq!((store.tokens().len(), loader.spool.depth().aside), (1, 0));
+    assert_eq!((taken.lock().unwrap().len(), loader.spool.depth().aside), (1, 0));
     assert_eq!(loader.flight.total(), Sums::default());
 }
