@@ -23,7 +23,9 @@ engine: tools ## Fetch the pinned ClickHouse library into engine/node_modules
 	@engine/fetch.sh
 
 examples: ## Install what the Python examples of docs/exports.md need
-	@command -v python3 >/dev/null || { echo "missing: python3. Install Python 3.11 or later: apt-get install python3-venv" >&2; exit 1; }
+	@python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y python3-venv >&2; } || \
+		{ echo "missing: Python 3.11 or later with venv. Install it: apt-get install python3-venv" >&2; exit 1; }
 	@examples/venv.sh >/dev/null
 
 # What the dashboard is made of. Without it cargo compiles a program that says so in its place.
@@ -115,7 +117,9 @@ tools:
 	@missing=0; \
 	need() { command -v "$$1" >/dev/null || { echo "missing: $$1. $$2" >&2; missing=1; }; }; \
 	need cargo "Install Rust 1.95 or later: https://rustup.rs"; \
-	need node "Install Node.js 20 or later: apt-get install nodejs"; \
-	need npm "Install npm: apt-get install npm"; \
+	need node "Install Node.js 20.19, 22.12 or later (Debian 12 has 18: take that of nodejs.org, or of deb.nodesource.com)"; \
+	node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null || \
+		{ ! command -v node >/dev/null || { echo "too old: node $$(node --version). Install Node.js 20.19, 22.12 or later" >&2; missing=1; }; }; \
+	need npm "Install npm, which comes with Node.js"; \
 	need cc "Install a C compiler: apt-get install build-essential"; \
 	exit $$missing

@@ -37,7 +37,7 @@ present && exit 0
 for tool in node npm; do
     command -v "$tool" >/dev/null 2>&1 || fail \
         "$tool is missing; it brings the engine." \
-        "Install Node.js 20 or later: 'apt install nodejs npm', 'dnf install nodejs', 'brew install node'," \
+        "Install Node.js 20.19 or 22.12 or later: 'apt install nodejs npm', 'dnf install nodejs', 'brew install node'," \
         "or https://nodejs.org/, and run this again."
 done
 

@@ -110,6 +110,18 @@ impl Grant {
         self.app.as_deref().is_none_or(|bound| bound == app)
     }
 
+    /// True where it grants nothing that `other` does not.
+    #[must_use]
+    fn is_within(&self, other: &Grant) -> bool {
+        let ends_first = match (self.expires, other.expires) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(mine), Some(others)) => mine <= others,
+        };
+        let reaches_less = other.app.is_none() || self.app == other.app;
+        self.role == other.role && self.basis == other.basis && reaches_less && ends_first
+    }
+
     /// True where it has not expired.
     #[must_use]
     pub fn is_in_force(&self, now_ms: i64) -> bool {
@@ -124,7 +136,7 @@ pub fn hash(token: &str) -> [u8; 32] {
 }
 
 /// All grants, by the hash of their token.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Access(HashMap<[u8; 32], Grant>);
 
 /// Why the access file cannot be used.
@@ -152,6 +164,11 @@ pub enum AccessError {
     /// There is none.
     #[error("there is no token of this name; `tuman access list` names all")]
     NoSuchName,
+    /// The tokens stand in an array within a line.
+    #[error(
+        "the tokens stand in an array, `token = [...]`: write each as `[[token]]`, or change it by hand and send SIGHUP"
+    )]
+    Inline,
     /// The name cannot be one.
     #[error("a name has 1 to 80 characters on one line, and is no personal data and no token")]
     Name,
@@ -196,7 +213,7 @@ impl Access {
 
     /// An error comes with where its token begins.
     fn from_grants(grants: Vec<Spanned<Grant>>) -> Result<Access, (usize, String)> {
-        let mut access = HashMap::new();
+        let mut access: HashMap<[u8; 32], Grant> = HashMap::new();
         for grant in grants {
             let at = grant.span().start;
             let grant = grant.into_inner();
@@ -209,6 +226,10 @@ impl Access {
             if (grant.role == Role::Partner) != grant.basis.is_some() {
                 let what = "a partner's token names its basis, 4.2.1 to 4.2.4, and no other token does";
                 return Err((at, format!("token `{}`: {what}", grant.name)));
+            }
+            if let Some(other) = access.get(&hash) {
+                // Which of the two counts would be chance, and `revoke` would leave the other.
+                return Err((at, format!("tokens `{}` and `{}` have one sha256", other.name, grant.name)));
             }
             access.insert(hash, grant);
         }
@@ -226,6 +247,35 @@ impl Access {
     #[must_use]
     pub fn grant_of(&self, hash: &[u8; 32], now_ms: i64) -> Option<&Grant> {
         self.0.get(hash).filter(|grant| grant.is_in_force(now_ms))
+    }
+
+    /// These grants, as far as `newer` gives them too: what may be in force while it is not known yet whether what is
+    /// new in `newer` may.
+    #[must_use]
+    pub fn within(&self, newer: &Access) -> Access {
+        let both = self.0.iter().filter_map(|(hash, old)| Some((*hash, old, newer.0.get(hash)?)));
+        let lesser = both.filter_map(|(hash, old, new)| {
+            let lesser = if new.is_within(old) { Some(new) } else { Some(old).filter(|old| old.is_within(new)) };
+            Some((hash, lesser?.clone()))
+        });
+        Access(lesser.collect())
+    }
+
+    /// Grants that `other` does not have, or has otherwise, by name; each with its token's hash.
+    #[must_use]
+    pub fn beyond(&self, other: &Access) -> Vec<([u8; 32], Grant)> {
+        let those = self.0.iter().filter(|(hash, grant)| other.0.get(*hash) != Some(grant));
+        let mut those: Vec<([u8; 32], Grant)> = those.map(|(hash, grant)| (*hash, grant.clone())).collect();
+        those.sort_by(|(_, a), (_, b)| (&a.name, &a.sha256).cmp(&(&b.name, &b.sha256)));
+        those
+    }
+
+    pub(crate) fn insert(&mut self, hash: [u8; 32], grant: Grant) {
+        self.0.insert(hash, grant);
+    }
+
+    pub(crate) fn remove(&mut self, hash: &[u8; 32]) {
+        self.0.remove(hash);
     }
 
     /// All grants, by name.
@@ -301,6 +351,27 @@ mod tests {
     }
 
     #[test]
+    fn of_a_changed_token_the_lesser_is_in_force_meanwhile() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let (_, wide) = issue("guest", Role::Analyst, None).unwrap();
+        let narrow = Grant { name: "other".into(), app: Some("kz.demo.app".into()), expires: at(5), ..wide.clone() };
+        let elsewhere = Grant { app: Some("kz.other".into()), ..narrow.clone() };
+        let longer = Grant { expires: at(6), ..narrow.clone() };
+        let operator = Grant { role: Role::Operator, ..narrow.clone() };
+        let of = |grant: &Grant| Access::parse(&file_of(vec![grant.clone()]), "access.toml").unwrap();
+        let meanwhile = |old: &Grant, new: &Grant| of(old).within(&of(new)).all().first().copied().cloned();
+        assert_eq!(meanwhile(&wide, &narrow), Some(narrow.clone()));
+        assert_eq!(meanwhile(&narrow, &wide), Some(narrow.clone()));
+        assert_eq!(meanwhile(&narrow, &longer), Some(narrow.clone()));
+        for other in [elsewhere, operator] {
+            assert_eq!(meanwhile(&narrow, &other), None);
+        }
+        assert_eq!(of(&narrow).within(&Access::default()).all(), Vec::<&Grant>::new());
+        assert_eq!(of(&narrow).beyond(&of(&longer)).len(), 1);
+        assert_eq!(of(&narrow).beyond(&of(&narrow)), []);
+    }
+
+    #[test]
     fn an_apps_key_names_its_app() {
         let (_, analyst) = issue("y", Role::Analyst, None).unwrap();
         let (_, grant) = issue("x", Role::App, None).unwrap();
@@ -310,6 +381,16 @@ mod tests {
         let line = std::fs::read_to_string(&file).unwrap().lines().position(|line| line.contains("\"x\"")).unwrap();
         let wrong = Access::read(&file).unwrap_err();
         // Its entry begins on the line before its name.
+        assert!(matches!(wrong, AccessError::Form { line: found, .. } if found == line), "{wrong}");
+    }
+
+    #[test]
+    fn two_entries_of_one_token_are_refused_by_the_line_of_the_second() {
+        let (_, first) = issue("first", Role::Analyst, None).unwrap();
+        let second = Grant { name: "second".into(), sha256: first.sha256.to_uppercase(), ..first.clone() };
+        let text = file_of(vec![first, second]);
+        let line = text.lines().position(|line| line.contains("\"second\"")).unwrap();
+        let wrong = Access::parse(&text, "access.toml").unwrap_err();
         assert!(matches!(wrong, AccessError::Form { line: found, .. } if found == line), "{wrong}");
     }
 

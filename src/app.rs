@@ -1,5 +1,7 @@
 //! Wiring: opens every part in its order, runs them, stops them in the reverse order.
 
+mod reload;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -16,16 +18,18 @@ use tuman_privacy::report_id::Fingerprinter;
 use tuman_privacy::suggest::Suggestions;
 use tuman_privacy::suppression::TagBits;
 
-use crate::access::{Access, AccessError, Basis};
-use crate::admission::Admission;
-use crate::audit::{Audit, Event, Reloaded, Started};
-use crate::catalogue::{CatalogueErrors, Catalogues};
+use self::reload::Reloading;
+pub use self::reload::Unusable;
+use crate::access::{Access, Basis};
+use crate::admission::{Admission, Exports};
+use crate::audit::{Audit, AuditError, Contents, Event, Started};
+use crate::catalogue::Catalogues;
 use crate::clock::{Clock, Zone, date_of};
 use crate::config::Config;
 use crate::export;
 use crate::http::kept::Kept;
 use crate::ingest::{Ingest, Keyed, Settings};
-use crate::keys::{Keyring, write_secret};
+use crate::keys::{Keyring, chronicle, write_secret};
 use crate::ledger::flight::Flight;
 use crate::loader::Loader;
 use crate::log::Line;
@@ -74,7 +78,7 @@ pub struct App {
     /// Questions at one time: one session of the store is always left to the loader and the sealer.
     pub questions: Semaphore,
     /// Exports in memory at one time.
-    pub exports: Arc<Semaphore>,
+    pub exports: Arc<Exports>,
     /// Answers to questions, as long as they are right.
     pub kept: Kept,
     /// Who is signed in on the dashboard.
@@ -86,6 +90,7 @@ pub struct App {
     /// When it was opened.
     pub started_ms: i64,
     access: ArcSwap<Access>,
+    reloading: Reloading,
 }
 
 /// The catalogues and tokens that an app starts with.
@@ -105,71 +110,6 @@ impl Declared {
         let catalogues = Catalogues::read(&config.paths.catalogue)?;
         let access = Access::read(&config.paths.access)?;
         Ok(Declared { catalogues, access })
-    }
-}
-
-/// What kept catalogues and tokens from being read anew: numbers and fixed words, for the log. The texts name values of
-/// the files, and are for whoever asks for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unusable {
-    /// The catalogues.
-    Catalogues {
-        /// How much is wrong with them.
-        problems: u64,
-        /// The line of the first problem.
-        first_line: u64,
-    },
-    /// The file of tokens.
-    Access {
-        /// The line of the problem; zero where the file cannot be read.
-        line: u64,
-    },
-    /// The entry in the audit log was not taken.
-    AuditLog,
-    /// The work ended with a panic.
-    Interrupted,
-}
-
-impl Unusable {
-    fn of(error: &anyhow::Error) -> Unusable {
-        if let Some(CatalogueErrors(errors)) = error.downcast_ref() {
-            let first_line = errors.first().map_or(0, |first| first.line as u64);
-            return Unusable::Catalogues { problems: errors.len() as u64, first_line };
-        }
-        match error.downcast_ref() {
-            Some(AccessError::Form { line, .. }) => Unusable::Access { line: *line as u64 },
-            _ => Unusable::Access { line: 0 },
-        }
-    }
-
-    /// What it is about.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Unusable::Catalogues { .. } => "catalogues",
-            Unusable::Access { .. } => "access",
-            Unusable::AuditLog => "audit_log",
-            Unusable::Interrupted => "interrupted",
-        }
-    }
-
-    /// How much is wrong.
-    #[must_use]
-    pub fn problems(self) -> u64 {
-        match self {
-            Unusable::Catalogues { problems, .. } => problems,
-            Unusable::Access { .. } | Unusable::AuditLog | Unusable::Interrupted => 1,
-        }
-    }
-
-    /// The line of the first problem in its file; zero where it has none.
-    #[must_use]
-    pub fn first_line(self) -> u64 {
-        match self {
-            Unusable::Catalogues { first_line, .. } => first_line,
-            Unusable::Access { line } => line,
-            Unusable::AuditLog | Unusable::Interrupted => 0,
-        }
     }
 }
 
@@ -244,7 +184,7 @@ impl App {
         let seen = Arc::new(seen.context("the memory of reports cannot be read")?);
         let flight = Arc::new(Flight::default());
         let loader = Loader::new(spool.clone(), store.clone(), seen.clone(), flight.clone(), clock.clone());
-        let loader = Arc::new(loader);
+        let loader = Arc::new(loader.context("what is in the spool cannot be read")?);
         let region = region(&config)?;
         let settings = Settings {
             clock: clock.clone(),
@@ -283,9 +223,10 @@ impl App {
             turn: tokio::sync::Mutex::new(()),
         });
         let withdrawals = Arc::new(Withdrawals::open(data, sealer.clone(), suppression)?);
+        let reloading = Reloading::after(declared.access.clone());
         let access = ArcSwap::from_pointee(declared.access);
         let questions = Semaphore::new(QUESTIONS);
-        let exports = Arc::new(Semaphore::new(EXPORTS));
+        let exports = Exports::new(EXPORTS);
         let admission = Admission::new(&config.limits, &clock);
         Ok(App {
             config,
@@ -307,6 +248,7 @@ impl App {
             flight,
             started_ms: now_ms,
             access,
+            reloading,
         })
     }
 
@@ -342,26 +284,14 @@ impl App {
         self.sealer.audit.record(self.clock.now_ms(), &event).context("the audit log")
     }
 
-    /// Reads catalogues and tokens anew, and puts them in force when the audit log names them. Where they are wrong,
-    /// the old ones stay, and the audit log says so.
+    /// The audit log, with what was done with keys a moment ago. Waits for the store.
     ///
     /// # Errors
-    /// What cannot be used, or that the audit log does not take the entry.
-    pub fn reload(&self) -> Result<(), Unusable> {
-        let record = |event| self.sealer.audit.record(self.clock.now_ms(), &event);
-        let declared = match Declared::read(&self.config) {
-            Ok(declared) => declared,
-            Err(error) => {
-                let unusable = Unusable::of(&error);
-                // They stay also where the store is away and this goes unrecorded: nothing has changed.
-                let _ = record(Event::ReloadRefused(unusable.into()));
-                return Err(unusable);
-            }
-        };
-        record(Event::Reloaded(Reloaded::with(&declared.catalogues))).map_err(|_| Unusable::AuditLog)?;
-        self.ingest.reload(declared.catalogues);
-        self.access.store(Arc::new(declared.access));
-        Ok(())
+    /// Where the store or the log's anchor does not answer.
+    pub fn audit_log(&self) -> Result<Contents, AuditError> {
+        let audit = &self.sealer.audit;
+        chronicle::enter(&self.keyring, audit, &*self.store, self.clock.now_ms())?;
+        audit.contents()
     }
 
     /// The apps that have a catalogue.

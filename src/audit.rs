@@ -21,7 +21,8 @@ use sha2::{Digest, Sha256};
 pub use anchor::{Anchor, Found, Link};
 pub use event::{
     DaySealed, Event, Exported, KeyCreated, KeysActed, Kind, Recipient, ReleasesDeleted, ReloadRefused, Reloaded,
-    SignedIn, Started, SuppressionListEnded, TokenName, WithdrawalAnswered, WithdrawalErased, WithdrawalRegistered,
+    SignedIn, Started, SuppressionListEnded, TokenChanged, TokenName, WithdrawalAnswered, WithdrawalErased,
+    WithdrawalRegistered,
 };
 
 use crate::log::Line;

@@ -3,8 +3,9 @@
 //! A Unix socket in the data folder, which only its user can open: one JSON request per connection, one JSON reply.
 //! The engine serves one process at a time, so that a command about a folder in use is carried out by its owner.
 //!
-//! The identifiers of a withdrawal are no part of the JSON: they follow it, a line each, up to an empty one, so that a
-//! [`Request`] never holds one and they are wiped where they were read.
+//! The identifiers of a withdrawal are no part of the JSON: they follow it, a line each, up to an empty one, and are wiped
+//! where they were read. A [`Request`] can hold one identifier, that of `tuman keys prove`, in a type of its own that is
+//! shown to nobody and wiped; so is the JSON, on both sides.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -26,7 +27,7 @@ use crate::audit::{Contents, Event, Exported, Recipient};
 use crate::clock::day_of;
 use crate::doctor::{self, Finding};
 use crate::export::{PackageQuery, Query, ReleaseQuery};
-use crate::keys::{chronicle, command};
+use crate::keys::command;
 use crate::log::Line;
 use crate::seal::Summary;
 use crate::stats::{self, Asked, PlacesQuery};
@@ -51,8 +52,8 @@ pub enum Request {
     },
     /// Read the audit log.
     Audit,
-    /// Read catalogues and tokens anew.
-    Reload,
+    /// Read the tokens anew.
+    ReloadAccess,
     /// Look for what is wrong.
     Doctor,
     /// Ask a question on releases.
@@ -104,7 +105,7 @@ pub enum Reply {
     Keys(command::Answer),
     /// The audit log.
     Audit(Contents),
-    /// Catalogues and tokens are read anew.
+    /// The tokens are read anew.
     Reloaded,
     /// What was looked at.
     Findings(Vec<Finding>),
@@ -164,7 +165,7 @@ pub fn ask_about(data: &Path, request: &Request, identifiers: &str) -> std::io::
     let Ok(mut stream) = UnixStream::connect(socket(data)) else {
         return Ok(None);
     };
-    // A request can hold an identifier: it is wiped here and where it is read.
+    // It can hold an identifier: it is wiped here and where it is read.
     let mut line = Zeroizing::new(serde_json::to_vec(request)?);
     line.push(b'\n');
     stream.write_all(&line)?;
@@ -246,7 +247,7 @@ pub async fn carry_out(request: Request, identifiers: &str, app: &Arc<App>) -> R
         },
         Request::Keys { asked } => keys(asked, app).await,
         Request::Audit => audit(app).await,
-        Request::Reload => reload(app).await,
+        Request::ReloadAccess => reload_access(app).await,
         Request::Doctor => Reply::Findings(doctor::examine(app).await),
         Request::Stats { what, parameters } => answer(&what, parameters, app).await,
         Request::Export { file, parameters, basis } => export(file.as_deref(), &parameters, basis, app).await,
@@ -301,35 +302,28 @@ fn suggest(of: Option<&str>, app: &Arc<App>) -> Reply {
     Reply::Suggestions(suggestions.collect())
 }
 
-async fn reload(app: &Arc<App>) -> Reply {
+async fn reload_access(app: &Arc<App>) -> Reply {
     let app = app.clone();
-    let reloaded = tokio::task::spawn_blocking(move || app.reload()).await.unwrap_or(Err(Unusable::Interrupted));
-    match reloaded {
-        Ok(()) => {
-            Line::Reloaded.write();
-            Reply::Reloaded
+    let read = tokio::task::spawn_blocking(move || app.reload_access()).await.unwrap_or(Err(Unusable::Interrupted));
+    let Err(unusable) = read else {
+        Line::TokensReloaded.write();
+        return Reply::Reloaded;
+    };
+    Line::ReloadRefused { unusable }.write();
+    let why = match unusable {
+        Unusable::AuditLog => {
+            "the audit log did not take the entry: tokens that were taken away are refused all the same, new ones do \
+             not count yet"
         }
-        Err(unusable) => {
-            Line::ReloadRefused { unusable }.write();
-            let what = match unusable {
-                Unusable::Catalogues { .. } => "a catalogue is wrong: `tuman catalogue check` says which",
-                Unusable::Access { .. } => "the access file is wrong: `tuman access list` says where",
-                Unusable::AuditLog => "the audit log did not take the entry",
-                Unusable::Interrupted => "the reading was interrupted",
-            };
-            Reply::Failed(format!("{what}; the old catalogues and tokens stay"))
-        }
-    }
+        Unusable::Access { .. } => "the access file is wrong: `tuman access list` says where; the old tokens stay",
+        Unusable::Catalogues { .. } | Unusable::Interrupted => "the reading was interrupted; the old tokens stay",
+    };
+    Reply::Failed(why.into())
 }
 
 async fn audit(app: &Arc<App>) -> Reply {
     let app = app.clone();
-    let contents = tokio::task::spawn_blocking(move || {
-        // What was done with keys a moment ago is there too.
-        chronicle::enter(&app.keyring, &app.sealer.audit, &*app.store, app.clock.now_ms())?;
-        app.sealer.audit.contents()
-    });
-    match contents.await {
+    match tokio::task::spawn_blocking(move || app.audit_log()).await {
         Ok(Ok(contents)) => Reply::Audit(contents),
         Ok(Err(error)) => Reply::Failed(error.to_string()),
         Err(_) => Reply::Failed("the reading was interrupted".into()),
@@ -347,19 +341,23 @@ async fn export(file: Option<&str>, parameters: &[(String, String)], basis: Opti
         Ok(query) => query,
         Err(problems) => return Reply::Failed(stats::told(&problems)),
     };
-    let app = app.clone();
+    // As those over HTTP: few are in memory at one time, and few questions are asked of the store.
+    let (Some(_turn), Ok(_question)) = (app.exports.wait().await, app.questions.acquire().await) else {
+        return Reply::Failed("the collector is stopping".into());
+    };
+    let shared = app.clone();
     let made = tokio::task::spawn_blocking(move || {
+        let app = shared;
         let export = query.make(&*app.store, &app.export_context(query.scope(), basis)).map_err(|e| e.to_string())?;
         // What is handed out is on record before it goes.
         let event = Event::Exported(Exported::of(&query, &export, basis, Recipient::Command));
         app.sealer.audit.record(app.clock.now_ms(), &event).map_err(|error| error.to_string())?;
-        Ok(export)
+        // The bytes themselves end here.
+        let base64 = BASE64_STANDARD.encode(&export.bytes);
+        Ok(Reply::Exported { name: export.name, sha256: export.sha256, base64 })
     });
     match made.await {
-        Ok(Ok(export)) => {
-            let base64 = BASE64_STANDARD.encode(&export.bytes);
-            Reply::Exported { name: export.name, sha256: export.sha256, base64 }
-        }
+        Ok(Ok(exported)) => exported,
         Ok(Err(why)) => Reply::Failed(why),
         Err(_) => Reply::Failed("the export was interrupted".into()),
     }

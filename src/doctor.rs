@@ -146,24 +146,26 @@ fn store(app: &App) -> Result<Finding, StoreError> {
     Ok(Finding::well("store", format!("{}, ClickHouse {}, schema {}", store.kind, store.version, store.schema)))
 }
 
-/// Received = stored + duplicate + refused, for every app and each of the last ten days.
+/// Received = stored + duplicate + refused + lost, for every app and each of the last ten days.
 fn accounts(app: &App) -> Result<Finding, StoreError> {
     let to = app.today();
     let from = to.saturating_sub(9.days());
-    let (mut received, mut stored, mut wrong) = (0, 0, Vec::new());
+    let (mut received, mut stored, mut lost, mut wrong) = (0, 0, 0, Vec::new());
     for id in app.app_ids() {
         for (day, account) in ledger::accounts(&*app.store, &id, from, to)? {
             received += account.of("received");
             stored += account.of("stored");
+            lost += account.of(ledger::LOST);
             if account.difference() != 0 {
                 wrong.push(format!("{id} on {day}: {} events unaccounted for", account.difference()));
             }
         }
     }
     if wrong.is_empty() {
+        let lost = if lost > 0 { format!(" lost={lost}") } else { String::new() };
         return Ok(Finding::well(
             "ledger",
-            format!("since {from}: received={received} stored={stored}: every event is accounted for"),
+            format!("since {from}: received={received} stored={stored}{lost}: every event is accounted for"),
         ));
     }
     Ok(Finding::ill("ledger", wrong.join("; ")))

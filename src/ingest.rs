@@ -183,10 +183,12 @@ impl Ingest {
         suggestions.suggested().filter(is_open).cloned().collect()
     }
 
-    /// Forgets which undeclared names these devices have sent. The work grows with their number, and a report that has
-    /// such a name waits for it.
-    pub fn forget(&self, tokens: &[Token]) {
-        self.suggestions.lock().unwrap_or_else(PoisonError::into_inner).forget(tokens);
+    /// Forgets which undeclared names these devices have sent. A report that has such a name waits for one of them, not
+    /// for all.
+    pub fn forget(&self, tokens: impl IntoIterator<Item = (Day, Token)>) {
+        for (day, token) in tokens {
+            self.suggestions.lock().unwrap_or_else(PoisonError::into_inner).forget(day, token);
+        }
     }
 
     /// Takes a report of `app`. The body is wiped before anything is waited for.

@@ -1,7 +1,7 @@
 //! The ledger: the account of every event that arrived.
 //!
-//! Per app and local day of arrival: `received` = `stored` + `duplicate` + `refused:<reason>`, booked when a segment is
-//! loaded; what is between the spool and the store is counted in [`flight`]. Events of a report that was answered 503,
+//! Per app and local day of arrival: `received` = `stored` + `duplicate` + `refused:<reason>` + `lost`, booked when a
+//! segment is loaded, or discarded by a seal; what is between the spool and the store is counted in [`flight`]. Events of a report that was answered 503,
 //! because it could not be synced, were not received. Notes (`note:<what>`) say what was left out of stored events, and
 //! `note:personal_data:<detector>` what detectors found in any event. Rows are counted by their own day (`usage_rows`,
 //! `place_rows`), so that they can be held against the open tables; what a withdrawal erased is taken off again. Events of
@@ -26,6 +26,8 @@ use flight::{Flight, Sums};
 
 /// What is booked of events of withdrawn devices, and of those that share their tag.
 pub const SUPPRESSED: &str = "refused:suppressed";
+/// What is booked of events that would have been stored, and went with a segment that was discarded.
+pub const LOST: &str = "lost";
 /// Rows of `usage_open`, booked on their own day.
 pub const USAGE_ROWS: &str = "usage_rows";
 /// Rows of `places_open`, booked on their own day.
@@ -87,6 +89,22 @@ impl Lines {
         lines.push(day, app, "received", events);
         lines.push(day, app, "duplicate", events);
         lines
+    }
+
+    /// The lines of a segment that is discarded instead of being loaded: what would have been stored is lost. There are no
+    /// rows of it, and no notes on what was stored.
+    #[must_use]
+    pub fn of_lost(unloaded: &[u8]) -> Lines {
+        let mut lost = Lines::default();
+        for Line { day, app, outcome, n } in lines(unloaded) {
+            let mut sums = Sums::default();
+            sums.book(outcome, n);
+            if sums != Sums::default() {
+                let outcome = if outcome == "stored" { LOST } else { outcome };
+                lost.push(day, app, outcome, u32::try_from(n).unwrap_or(u32::MAX));
+            }
+        }
+        lost
     }
 
     /// Takes rows that were erased off what is booked, for days and apps: rows of `usage_open`, of `places_open`.
@@ -183,7 +201,7 @@ impl Account {
         self.booked.iter().filter_map(move |(outcome, n)| Some((outcome.strip_prefix(prefix)?, *n)))
     }
 
-    /// Received less stored, duplicate and refused: zero, always.
+    /// Received less stored, duplicate, refused and lost: zero, always.
     #[must_use]
     pub fn difference(&self) -> i64 {
         let mut sums = Sums::default();
@@ -208,6 +226,7 @@ impl Account {
             "stored": self.of("stored"),
             "duplicate": self.of("duplicate"),
             "refused": self.under("refused:").collect::<BTreeMap<_, _>>(),
+            "lost": self.of(LOST),
             "in_flight": self.in_flight.received,
             "balanced": self.is_balanced(),
             "notes": self.under("note:").collect::<BTreeMap<_, _>>(),

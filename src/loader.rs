@@ -9,12 +9,16 @@
 //! be read, is passed over and in the end set aside, so that it does not stop the others. One whose records are of
 //! another version of this program waits for that version.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod found;
+mod pause;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use rand::seq::SliceRandom;
 use tokio::sync::watch;
 use tuman_privacy::encode::rows;
@@ -22,20 +26,26 @@ use tuman_privacy::report_id::Fingerprint;
 
 use crate::answer::Answer;
 use crate::clock::Clock;
+use crate::ledger::Lines;
 use crate::ledger::flight::Flight;
 use crate::log::{Cause, Fault, Line};
 use crate::metrics::Metric;
-use crate::record::{self, Record, RecordError};
+use crate::record::{self, RecordError};
 use crate::seen::Seen;
 use crate::spool::{ReadError, RemoveError, Segment, SegmentId, Spool};
 use crate::store::{Store, StoreError, Table};
+use found::{Found, FoundRecord, recover};
+use pause::{FIRST_PAUSE, Failures, longer, with_jitter};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Attempts after which a segment that cannot be read is set aside.
 const READINGS: u32 = 5;
 /// Refusals after which a segment is set aside, if the store took another one meanwhile.
 const REFUSALS: u32 = 3;
+
+/// Inserts of a segment, one for each table.
+const INSERTS: usize = 3;
+/// All of them are done, and the answers are kept.
+const KEPT: usize = INSERTS + 1;
 
 /// Why a segment is not loaded yet.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +82,6 @@ impl LoadError {
         match self {
             LoadError::Read(_) | LoadError::Panicked => Some(READINGS),
             LoadError::Store(error) if !error.is_transient() => Some(REFUSALS),
-            LoadError::Record(_) => Some(u32::MAX),
             _ => None,
         }
     }
@@ -102,6 +111,8 @@ pub struct Standing {
     pub loading_since: Option<Instant>,
     /// Segments with records of another version of this program, which wait for it.
     pub foreign: BTreeSet<SegmentId>,
+    /// How often the store was left alone for a while, since the start.
+    pub pauses: u64,
 }
 
 /// Loads segments.
@@ -116,31 +127,26 @@ pub struct Loader {
     standing: Mutex<Standing>,
     /// Told whenever a segment leaves the spool or is found to wait.
     changes: watch::Sender<()>,
-    /// Segments of which some rows are in the store and others are not; held while that may change.
-    half: Mutex<BTreeSet<SegmentId>>,
-}
-
-/// What is known of a segment that failed.
-#[derive(Default)]
-struct Failures {
-    attempts: u32,
-    /// The store took another segment meanwhile.
-    others_pass: bool,
+    /// Of segments of which something is in the store, or may be: how many of their inserts it took, or [`KEPT`]. Held while
+    /// that may change.
+    in_store: Mutex<BTreeMap<SegmentId, usize>>,
 }
 
 impl Loader {
     /// A loader between a spool and a store. Remembers the answers of the segments that are in the spool at start, and
     /// counts their events as in flight.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Where one of them cannot be read any more.
     pub fn new(
         spool: Spool,
         store: Arc<dyn Store>,
         seen: Arc<Seen>,
         flight: Arc<Flight>,
         clock: Arc<dyn Clock>,
-    ) -> Loader {
-        let found = recover(&spool, &seen, &flight, clock.now_ms());
-        Loader {
+    ) -> Result<Loader, ReadError> {
+        let found = recover(&spool, &seen, &flight, clock.now_ms())?;
+        Ok(Loader {
             spool,
             store,
             seen,
@@ -149,29 +155,27 @@ impl Loader {
             found,
             standing: Mutex::default(),
             changes: watch::Sender::new(()),
-            half: Mutex::default(),
-        }
+            in_store: Mutex::default(),
+        })
     }
 
     /// Loads segments as they are sealed, until the spool is closed.
     pub async fn run(self: Arc<Self>) {
         let mut failures: BTreeMap<SegmentId, Failures> = BTreeMap::new();
-        // Those that failed, until the others have had their turn.
-        let mut passed_over = BTreeSet::new();
         let mut pause = FIRST_PAUSE;
         loop {
-            let next = self.spool.next_sealed(|id| !passed_over.contains(&id));
-            let id = if passed_over.is_empty() {
-                next.await
-            } else {
-                match tokio::time::timeout(with_jitter(pause), next).await {
+            let now = Instant::now();
+            // What is of another version cannot be loaded by this process, however often it is read.
+            let foreign = self.standing().foreign;
+            let is_turn = |id| !foreign.contains(&id) && failures.get(&id).is_none_or(|failed| failed.again <= now);
+            let soonest = failures.values().map(|failed| failed.again).filter(|again| *again > now).min();
+            let next = self.spool.next_sealed(is_turn);
+            let id = match soonest {
+                None => next.await,
+                Some(again) => match tokio::time::timeout_at(again.into(), next).await {
                     Ok(next) => next,
-                    Err(_) => {
-                        pause = longer(pause);
-                        passed_over.clear();
-                        continue;
-                    }
-                }
+                    Err(_) => continue,
+                },
             };
             let Some(id) = id else { return };
             let error = match self.load_on_a_thread(id).await {
@@ -188,16 +192,19 @@ impl Loader {
             };
             Metric::LoadFailures.add(1);
             self.settle(id, Some(&error));
+            if matches!(error, LoadError::Record(_)) {
+                failures.remove(&id);
+                Line::SegmentPassedOver { segment: id, attempts: 1, fault: (&error).into() }.write();
+                continue;
+            }
             let Some(attempts) = error.attempts() else {
                 Metric::StoreUp.set(0);
                 Line::SegmentWaits { segment: id, fault: (&error).into() }.write();
-                tokio::time::sleep(with_jitter(pause)).await;
-                pause = longer(pause);
+                pause = self.rest(pause).await;
                 continue;
             };
-            passed_over.insert(id);
-            let failed = failures.entry(id).or_default();
-            failed.attempts += 1;
+            let failed = failures.entry(id).or_insert_with(Failures::none);
+            failed.once_more();
             if failed.attempts.is_power_of_two() {
                 let attempts = failed.attempts;
                 Line::SegmentPassedOver { segment: id, attempts, fault: (&error).into() }.write();
@@ -208,12 +215,10 @@ impl Loader {
                 && self.set_aside(id, (&error).into()).await
             {
                 failures.remove(&id);
-                passed_over.remove(&id);
-            } else if is_refused && passed_over.len() > 1 {
+            } else if is_refused && failures.values().filter(|failed| !failed.others_pass).count() > 1 {
                 Metric::StoreUp.set(0);
                 // Two in a row: it may be the store after all.
-                tokio::time::sleep(with_jitter(pause)).await;
-                pause = longer(pause);
+                pause = self.rest(pause).await;
             }
         }
     }
@@ -242,15 +247,38 @@ impl Loader {
         set_aside
     }
 
-    /// Removes the segments that are set aside, which may hold rows of a day that is sealed. Blocks the thread.
+    /// Removes the segments that are set aside, which may hold rows of a day that is sealed, and books in the ledger what
+    /// is lost with them, as far as it can be read. Blocks the thread.
     ///
     /// # Errors
-    /// Where one cannot be removed.
+    /// Where it cannot be booked, or one cannot be removed.
     pub fn discard_aside(&self) -> Result<(), LoadError> {
+        // None is set aside meanwhile: it would be removed and not booked.
+        let mut in_store = self.in_store();
+        let (mut booked, mut events) = (Vec::new(), 0);
+        for segment in self.spool.aside() {
+            let lines = self.found.new_lines(&segment);
+            let lost = Lines::of_lost(&lines);
+            events += lost.sums().lost.unsigned_abs();
+            if lost.bytes().is_empty() {
+                continue;
+            }
+            booked.push(segment.id());
+            // Booked by an attempt whose removal failed.
+            if in_store.contains_key(&segment.id()) {
+                continue;
+            }
+            let settling = self.flight.settling();
+            let token = format!("{}-lost", self.spool.token(segment.id()));
+            self.store.insert(Table::Ledger, &token, lost.bytes())?;
+            in_store.insert(segment.id(), INSERTS);
+            settling.done(&lines);
+        }
         let discarded = self.spool.discard_aside()?;
+        in_store.retain(|id, _| !booked.contains(id));
         if discarded > 0 {
             Metric::SegmentsDiscarded.add(discarded);
-            Line::SegmentsDiscarded { segments: discarded }.write();
+            Line::SegmentsDiscarded { segments: discarded, events }.write();
         }
         Ok(())
     }
@@ -267,8 +295,15 @@ impl Loader {
     /// Does something while no segment is on its way into the store: rows and ledger agree for that long. `None` where
     /// half of a segment is in the store: drain, and try again. Blocks.
     pub fn while_quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
-        if half.is_empty() { Some(work()) } else { None }
+        let in_store = self.in_store();
+        if in_store.values().any(|taken| *taken < INSERTS) { None } else { Some(work()) }
+    }
+
+    /// Leaves the store alone for a pause; answers the next one.
+    async fn rest(&self, pause: Duration) -> Duration {
+        self.lock().pauses += 1;
+        tokio::time::sleep(with_jitter(pause)).await;
+        longer(pause)
     }
 
     async fn drained(&self) -> Result<(), LoadError> {
@@ -301,12 +336,15 @@ impl Loader {
     }
 
     async fn set_aside(self: &Arc<Self>, id: SegmentId, fault: Fault) -> bool {
-        let spool = self.spool.clone();
-        let done = tokio::task::spawn_blocking(move || spool.set_aside(id)).await;
-        let is_done = matches!(done, Ok(Ok(())));
+        let loader = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let in_store = loader.in_store();
+            // Its rows would have no lines in the ledger, and come twice if it is put back after its token is forgotten.
+            !in_store.contains_key(&id) && loader.spool.set_aside(id).is_ok()
+        });
+        let is_done = matches!(done.await, Ok(true));
         if is_done {
             Line::SegmentAside { segment: id, fault }.write();
-            self.half.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             let mut standing = self.lock();
             standing.foreign.remove(&id);
             standing.trouble = None;
@@ -328,41 +366,58 @@ impl Loader {
 
     fn load(&self, id: SegmentId) -> Result<(), LoadError> {
         let began = Instant::now();
-        let segment = match self.spool.read(id) {
-            Err(ReadError::Unknown) => return Ok(()),
-            other => other?,
-        };
-        let contents = self.contents(&segment)?;
+        // Of one whose removal failed half way the file may be gone: nothing else is left to do.
+        if self.in_store().get(&id) != Some(&KEPT) {
+            let segment = match self.spool.read(id) {
+                Err(ReadError::Unknown) => return Ok(()),
+                other => other?,
+            };
+            let contents = self.contents(&segment)?;
+            self.insert(id, &contents)?;
+            self.seen.keep(&contents.answers, self.clock.now_ms())?;
+            self.in_store().insert(id, KEPT);
+            if contents.corrupt > 0 {
+                Metric::RecordsCorrupt.add(contents.corrupt);
+                Line::RecordsCorrupt { segment: id, records: contents.corrupt }.write();
+            }
+            Metric::RowsLoaded.add(contents.rows);
+        }
+        self.spool.remove(id)?;
+        self.in_store().remove(&id);
+        Metric::SegmentsLoaded.add(1);
+        Metric::LoadSeconds.observe(began.elapsed());
+        Ok(())
+    }
+
+    fn insert(&self, id: SegmentId, contents: &Contents) -> Result<(), StoreError> {
         let token = self.spool.token(id);
-        let mut settling = None;
-        let mut half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
-        half.insert(id);
-        for (table, name, rows) in [
+        let mut in_store = self.in_store();
+        let inserts: [_; INSERTS] = [
             (Table::UsageOpen, "usage", &contents.usage),
             (Table::PlacesOpen, "places", &contents.places),
             (Table::Ledger, "ledger", &contents.ledger),
-        ] {
-            if table == Table::Ledger {
-                settling = Some(self.flight.settling());
+        ];
+        for (place, (table, name, rows)) in inserts.into_iter().enumerate() {
+            let taken = in_store.get(&id).copied();
+            // What was taken is not sent again: its token may be forgotten by now.
+            if rows.is_empty() || taken.is_some_and(|taken| place < taken) {
+                continue;
             }
-            if !rows.is_empty() {
-                self.store.insert(table, &format!("{token}-{name}"), rows)?;
+            let settling = (table == Table::Ledger).then(|| self.flight.settling());
+            in_store.entry(id).or_default();
+            if let Err(error) = self.store.insert(table, &format!("{token}-{name}"), rows) {
+                // What is refused is not there. What failed otherwise may be.
+                if taken.is_none() && !error.is_transient() {
+                    in_store.remove(&id);
+                }
+                return Err(error);
+            }
+            in_store.insert(id, place + 1);
+            if let Some(settling) = settling {
+                settling.done(rows);
             }
         }
-        half.remove(&id);
-        drop(half);
-        self.seen.keep(&contents.answers, self.clock.now_ms())?;
-        self.spool.remove(id)?;
-        if let Some(settling) = settling {
-            settling.done(&contents.ledger);
-        }
-        if contents.corrupt > 0 {
-            Metric::RecordsCorrupt.add(contents.corrupt);
-            Line::RecordsCorrupt { segment: id, records: contents.corrupt }.write();
-        }
-        Metric::SegmentsLoaded.add(1);
-        Metric::RowsLoaded.add(contents.rows);
-        Metric::LoadSeconds.observe(began.elapsed());
+        in_store.insert(id, INSERTS);
         Ok(())
     }
 
@@ -399,6 +454,10 @@ impl Loader {
         Ok(contents)
     }
 
+    fn in_store(&self) -> MutexGuard<'_, BTreeMap<SegmentId, usize>> {
+        self.in_store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -415,86 +474,8 @@ struct Contents {
     corrupt: u64,
 }
 
-/// Records that are in the spool at the start and must not be loaded.
-#[derive(Default)]
-struct Found {
-    /// Their answers are kept: their rows are in the store.
-    stored: HashMap<SegmentId, HashSet<Fingerprint>>,
-    /// Their reports are in a later segment again. The last record counts, since only the last upload can have been told
-    /// that it was taken.
-    superseded: HashMap<SegmentId, HashSet<Fingerprint>>,
-}
-
-/// What is to be done with a record.
-#[derive(PartialEq)]
-enum FoundRecord {
-    New,
-    Stored,
-    Superseded,
-}
-
-impl Found {
-    fn standing(&self, segment: SegmentId, record: &Record<'_>) -> FoundRecord {
-        let is_in = |found: &HashMap<SegmentId, HashSet<Fingerprint>>| {
-            let reports = found.get(&segment);
-            record.report().is_some_and(|report| reports.is_some_and(|reports| reports.contains(&report)))
-        };
-        if is_in(&self.superseded) {
-            FoundRecord::Superseded
-        } else if is_in(&self.stored) {
-            FoundRecord::Stored
-        } else {
-            FoundRecord::New
-        }
-    }
-}
-
-/// Remembers the answers of what is in the spool, and counts what will be loaded as in flight.
-fn recover(spool: &Spool, seen: &Seen, flight: &Flight, now_ms: i64) -> Found {
-    let mut found = Found::default();
-    // The newest first, so that a report that is there twice has its last answer.
-    let segments = || spool.sealed().into_iter().rev().filter_map(|id| spool.read(id).ok());
-    for segment in segments() {
-        for record in records(&segment) {
-            if let Some((report, answer)) = &record.answered
-                && !seen.recover(*report, answer, now_ms)
-            {
-                let known = if seen.is_kept(*report) { &mut found.stored } else { &mut found.superseded };
-                known.entry(segment.id()).or_default().insert(*report);
-            }
-            if found.standing(segment.id(), &record) == FoundRecord::New {
-                flight.recover(record.ledger);
-            }
-        }
-    }
-    // Taken and not loaded: a retry gets its answer, and the account says that they are on their way.
-    for segment in spool.aside() {
-        for record in records(&segment) {
-            let is_new =
-                record.answered.as_ref().is_none_or(|(report, answer)| seen.recover(*report, answer, now_ms));
-            if is_new {
-                flight.recover(record.ledger);
-            }
-        }
-    }
-    found
-}
-
-fn records(segment: &Segment) -> impl Iterator<Item = Record<'_>> {
-    segment.records().filter_map(|bytes| record::read(bytes).ok())
-}
-
 /// Rows of all reports of a segment, mixed: what one report brought does not stand side by side.
 fn shuffled(mut rows: Vec<&[u8]>) -> Vec<u8> {
     rows.shuffle(&mut rand::rng());
     rows.concat()
-}
-
-/// Between half of a pause and all of it: collectors that lost one store do not come back to it at one moment.
-fn with_jitter(pause: Duration) -> Duration {
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-fn longer(pause: Duration) -> Duration {
-    (pause * 2).min(LONGEST_PAUSE)
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::TryRng;
+use zeroize::Zeroizing;
 
 use crate::access::hash;
 
@@ -49,10 +50,10 @@ impl Sessions {
     ///
     /// # Errors
     /// Where there is no randomness.
-    pub fn open(&self, token: [u8; 32], now_ms: i64) -> Result<String, NoRandomness> {
-        let mut secret = [0_u8; 32];
-        rand::rngs::SysRng.try_fill_bytes(&mut secret).map_err(|_| NoRandomness)?;
-        let secret = hex::encode(secret);
+    pub fn open(&self, token: [u8; 32], now_ms: i64) -> Result<Zeroizing<String>, NoRandomness> {
+        let mut secret = Zeroizing::new([0_u8; 32]);
+        rand::rngs::SysRng.try_fill_bytes(secret.as_mut_slice()).map_err(|_| NoRandomness)?;
+        let secret = Zeroizing::new(hex::encode(secret.as_slice()));
         let mut table = self.table();
         table.open.retain(|_, session| now_ms < session.ends_ms);
         table.make_room(MOST_OF_ONE, |session| session.token == token);
@@ -114,7 +115,7 @@ mod tests {
         let sessions = Sessions::default();
         let first = sessions.open([1; 32], 0).unwrap();
         let other = sessions.open([2; 32], 0).unwrap();
-        let more: Vec<String> = (0..MOST_OF_ONE).map(|_| sessions.open([1; 32], 0).unwrap()).collect();
+        let more: Vec<Zeroizing<String>> = (0..MOST_OF_ONE).map(|_| sessions.open([1; 32], 0).unwrap()).collect();
         assert_eq!(sessions.token(&first, 1), None, "the oldest of its token");
         assert!(more.iter().chain([&other]).all(|secret| sessions.token(secret, 1).is_some()));
         for n in 0..MOST as u64 {

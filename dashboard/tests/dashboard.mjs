@@ -223,6 +223,8 @@ test("the address holds what is looked at", async () => {
     assert.match(page.url(), /release=event_devices/);
     await page.goBack();
     await page.waitForURL(/period=last_7_days/);
+    // The address changes before the page does.
+    await page.waitForFunction(() => [...document.querySelectorAll("main select")].some((choice) => choice.value === "last_7_days"));
     assert.equal(await chosen("Период"), "last_7_days");
     await close();
 });

@@ -119,14 +119,16 @@ impl Suggestions {
         }
     }
 
-    /// Forgets what these devices have sent. A name that was given out stays: many others have sent it.
-    pub fn forget(&mut self, tokens: &[Token]) {
+    /// Forgets what a device has sent, by its token of `day`: what waits is of one day, and needs no other. A name that was
+    /// given out stays: many others have sent it. The work grows with the names that wait.
+    pub fn forget(&mut self, day: Day, token: Token) {
+        if day != self.day {
+            return;
+        }
         let mut pending = core::mem::take(&mut self.pending);
         for name in &mut pending {
-            for token in tokens {
-                let mark = self.mark_of(name.fingerprint, *token);
-                name.marks.retain(|known| *known != mark);
-            }
+            let mark = self.mark_of(name.fingerprint, token);
+            name.marks.retain(|known| *known != mark);
         }
         pending.retain(|name| !name.marks.is_empty());
         self.pending = pending;

@@ -30,7 +30,8 @@ pub fn add(file: &Path, grant: &Grant) -> Result<(), AccessError> {
         return Err(AccessError::Name);
     }
     change(file, |text| {
-        if Access::parse(text, &shown(file))?.all().iter().any(|known| known.name == grant.name) {
+        let (_, access) = parse(text, file)?;
+        if access.all().iter().any(|known| known.name == grant.name) {
             return Err(AccessError::NameTaken);
         }
         let entry = file_of(vec![grant.clone()]);
@@ -47,19 +48,29 @@ pub fn add(file: &Path, grant: &Grant) -> Result<(), AccessError> {
 pub fn revoke(file: &Path, name: &str) -> Result<usize, AccessError> {
     let mut revoked = 0;
     change(file, |text| {
-        // Says the line of what is wrong, where something is.
-        Access::parse(text, &shown(file))?;
-        let wrong = |error: toml_edit::TomlError| AccessError::Form {
-            file: shown(file),
-            line: 1,
-            what: error.message().to_owned(),
-        };
-        let mut document: DocumentMut = text.parse().map_err(wrong)?;
+        let (mut document, _) = parse(text, file)?;
         let tokens = document.get_mut("token").and_then(Item::as_array_of_tables_mut);
         revoked = tokens.map_or(0, |tokens| take_out(tokens, name));
         if revoked == 0 { Err(AccessError::NoSuchName) } else { Ok(document.to_string()) }
     })?;
     Ok(revoked)
+}
+
+/// The file with all that is in it, and what it grants. Its tokens must be tables: to an array within a line nothing can
+/// be added as text, and its commas and comments are for people.
+fn parse(text: &str, file: &Path) -> Result<(DocumentMut, Access), AccessError> {
+    // Says the line of what is wrong, where something is.
+    let access = Access::parse(text, &shown(file))?;
+    let wrong = |error: toml_edit::TomlError| AccessError::Form {
+        file: shown(file),
+        line: 1,
+        what: error.message().to_owned(),
+    };
+    let document: DocumentMut = text.parse().map_err(wrong)?;
+    if document.get("token").is_some_and(|tokens| !tokens.is_array_of_tables()) {
+        return Err(AccessError::Inline);
+    }
+    Ok((document, access))
 }
 
 fn take_out(tokens: &mut ArrayOfTables, name: &str) -> usize {
@@ -89,7 +100,13 @@ fn change(file: &Path, edit: impl FnOnce(&str) -> Result<String, AccessError>) -
 fn replace(file: &Path, text: &str, folder: &File) -> io::Result<()> {
     let known = fs::metadata(file)?;
     let fresh = file.with_extension("toml.fresh");
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    // What is left of a change that was cut short goes. The folder may be of the service's user, and root may be the one
+    // who writes: nothing that lies there under this name is followed or written into.
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     out.write_all(text.as_bytes())?;
     // Root may change the file of the service's user, who must still be able to read it.
     fchown(&out, Some(known.uid()), Some(known.gid()))?;
@@ -129,6 +146,33 @@ mod tests {
         assert!(fs::read_to_string(&file).unwrap().contains("# Ours."));
         assert!(matches!(revoke(&file, "Aigerim"), Err(AccessError::NoSuchName)));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_link_that_lies_in_the_way_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("access.toml"), folder.path().join("other"));
+        fs::write(&file, "").unwrap();
+        fs::write(&other, "of someone else").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join("access.toml.fresh")).unwrap();
+        let (_, grant) = issue("x", Role::Analyst, None).unwrap();
+        add(&file, &grant).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of someone else");
+        assert!(fs::symlink_metadata(&file).unwrap().is_file() && Access::read(&file).unwrap().all().len() == 1);
+    }
+
+    #[test]
+    fn tokens_within_a_line_are_read_and_changed_by_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("access.toml");
+        let (token, grant) = issue("old", Role::Analyst, None).unwrap();
+        let text = format!("token = [{{ name = \"old\", role = \"analyst\", sha256 = \"{}\" }}]\n", grant.sha256);
+        fs::write(&file, &text).unwrap();
+        assert!(Access::read(&file).unwrap().grant(&token, 0).is_some());
+        assert!(matches!(revoke(&file, "old"), Err(AccessError::Inline)));
+        let (_, new) = issue("new", Role::Analyst, None).unwrap();
+        assert!(matches!(add(&file, &new), Err(AccessError::Inline)));
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Who may come in, and how much at one time: rates of addresses and keys, memory of bodies, the length of the queue.
+//! Who may come in, and how much at one time: rates of addresses and keys, memory of bodies, the length of the queue,
+//! turns of exports.
 //!
 //! Guarantees: everything here has a fixed size, however many come; what is refused costs little and is told when to
 //! come again. An address is never kept: it chooses two slots of a table by a hash with a key that is drawn at every
@@ -6,6 +7,7 @@
 //! Does not: know HTTP, or count anything across restarts.
 
 mod connections;
+mod exports;
 mod network;
 mod rate;
 mod room;
@@ -18,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use connections::{Connection, Connections};
+pub use exports::{Exports, Turn};
 pub use network::Network;
 pub use rate::Rate;
 pub use room::{Bodies, NoRoom, Room};

@@ -10,21 +10,23 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::access::{Grant, Role};
 use crate::app::Unusable;
 use crate::catalogue::Catalogues;
 use crate::config::Config;
 use crate::keys::{Act, ActKind, KeyRecord};
 use crate::policy;
 use crate::seal::journal::Journal;
+use crate::seal::release::rounded;
 use crate::withdrawal::{Case, CaseNumber, Summary};
 
 pub use exported::{Exported, Recipient};
 pub use names::TokenName;
 use names::{ActName, AppId, Digest, Fingerprint, GroupName, KeyName, ListName, ReleaseName, Versions, versions};
+pub use tokens::{SignedIn, TokenChanged};
 
 mod exported;
 mod names;
+mod tokens;
 
 /// Something that was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +51,10 @@ pub enum Event {
     Exported(Exported),
     /// Somebody signed in on the dashboard.
     SignedIn(SignedIn),
+    /// A token is in force, or is in force otherwise than before.
+    TokenAdded(TokenChanged),
+    /// A token is in force no more, or no more as it was.
+    TokenRevoked(TokenChanged),
     /// A withdrawal was registered, and its device put on the suppression list.
     WithdrawalRegistered(WithdrawalRegistered),
     /// The device's rows are erased from the open days.
@@ -90,6 +96,10 @@ pub enum Kind {
     Exported,
     /// [`Event::SignedIn`].
     SignedIn,
+    /// [`Event::TokenAdded`].
+    TokenAdded,
+    /// [`Event::TokenRevoked`].
+    TokenRevoked,
     /// [`Event::WithdrawalRegistered`].
     WithdrawalRegistered,
     /// [`Event::WithdrawalErased`].
@@ -102,7 +112,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Started,
         Kind::Reloaded,
         Kind::ReloadRefused,
@@ -117,6 +127,8 @@ impl Kind {
         Kind::ReleasesDeleted,
         Kind::Exported,
         Kind::SignedIn,
+        Kind::TokenAdded,
+        Kind::TokenRevoked,
         Kind::WithdrawalRegistered,
         Kind::WithdrawalErased,
         Kind::WithdrawalAnswered,
@@ -141,6 +153,8 @@ impl Kind {
             Kind::ReleasesDeleted => "releases_deleted",
             Kind::Exported => "exported",
             Kind::SignedIn => "signed_in",
+            Kind::TokenAdded => "token_added",
+            Kind::TokenRevoked => "token_revoked",
             Kind::WithdrawalRegistered => "withdrawal_registered",
             Kind::WithdrawalErased => "withdrawal_erased",
             Kind::WithdrawalAnswered => "withdrawal_answered",
@@ -170,6 +184,8 @@ impl Event {
             Event::ReleasesDeleted(_) => Kind::ReleasesDeleted,
             Event::Exported(_) => Kind::Exported,
             Event::SignedIn(_) => Kind::SignedIn,
+            Event::TokenAdded(_) => Kind::TokenAdded,
+            Event::TokenRevoked(_) => Kind::TokenRevoked,
             Event::WithdrawalRegistered(_) => Kind::WithdrawalRegistered,
             Event::WithdrawalErased(_) => Kind::WithdrawalErased,
             Event::WithdrawalAnswered(_) => Kind::WithdrawalAnswered,
@@ -190,6 +206,7 @@ impl Event {
             Event::ReleasesDeleted(detail) => serde_json::to_string(detail),
             Event::Exported(detail) => serde_json::to_string(detail),
             Event::SignedIn(detail) => serde_json::to_string(detail),
+            Event::TokenAdded(detail) | Event::TokenRevoked(detail) => serde_json::to_string(detail),
             Event::WithdrawalRegistered(detail) => serde_json::to_string(detail),
             Event::WithdrawalErased(detail) => serde_json::to_string(detail),
             Event::WithdrawalAnswered(detail) => serde_json::to_string(detail),
@@ -337,8 +354,7 @@ impl DaySealed {
             *sealed.epsilon.entry(AppId(hours.app.clone())).or_default() += hours.epsilon;
         }
         for spent in sealed.epsilon.values_mut() {
-            // To what a person reads: sums of decimal fractions have long tails.
-            *spent = (*spent * 1e6).round() / 1e6;
+            *spent = rounded(*spent);
         }
         sealed
     }
@@ -423,21 +439,6 @@ impl SuppressionListEnded {
     #[must_use]
     pub fn of(list: &Summary) -> SuppressionListEnded {
         SuppressionListEnded { list: ListName(list.name.clone()), begun_at: list.begun_at, tags: list.tags }
-    }
-}
-
-/// By which token, and what it is for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SignedIn {
-    token: TokenName,
-    role: Role,
-}
-
-impl SignedIn {
-    /// By a token that is in force.
-    #[must_use]
-    pub fn by(grant: &Grant) -> SignedIn {
-        SignedIn { token: TokenName::of(grant), role: grant.role }
     }
 }
 

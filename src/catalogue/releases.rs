@@ -103,7 +103,9 @@ impl Budget {
         let publish = table.take("publish").and_then(|field| field.boolean(problems));
         if let Some(bound) = table.take("bound") {
             match release.measure {
-                Measure::Over { sums: Sums::None, .. } => release.bound = self::bound(&bound, problems),
+                Measure::Over { ref by, .. } if by.contains(&Dimension::Event) => {
+                    release.bound = self::bound(&bound, problems);
+                }
                 _ => bound.wrong(&format!("a device is in one cell of `{name}`: it has no bound"), problems),
             }
         }

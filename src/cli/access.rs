@@ -86,7 +86,8 @@ fn expiry(text: &str) -> Result<Expiry, String> {
     }
 }
 
-fn basis(text: &str) -> Result<Basis, String> {
+/// The basis of a clause, as an argument.
+pub(super) fn basis(text: &str) -> Result<Basis, String> {
     Basis::of_clause(text).ok_or_else(|| format!("expected one of {}", Basis::ALL.map(Basis::clause).join(", ")))
 }
 
@@ -160,7 +161,8 @@ fn list(args: &ListArgs) -> Result<ExitCode> {
         output::json(&listed);
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rows: Vec<Vec<String>> = vec![["name", "role", "app", "expires", "sha256"].map(String::from).into()];
+    let mut rows: Vec<Vec<String>> =
+        vec![["name", "role", "app", "basis", "expires", "sha256"].map(String::from).into()];
     rows.extend(listed.iter().map(Listed::row));
     output::table(&rows);
     Ok(ExitCode::SUCCESS)
@@ -189,7 +191,8 @@ impl<'a> Listed<'a> {
         // The first digits tell tokens of one name apart.
         let first = self.sha256.get(..12).unwrap_or_default().to_owned();
         let app = self.app.unwrap_or("all").to_owned();
-        vec![self.name.to_owned(), role.unwrap_or_default(), app, expires, first]
+        let basis = self.basis.map_or("", Basis::clause).to_owned();
+        vec![self.name.to_owned(), role.unwrap_or_default(), app, basis, expires, first]
     }
 }
 
@@ -206,11 +209,11 @@ fn revoke(args: &RevokeArgs) -> Result<ExitCode> {
 
 /// Has a running collector read its tokens anew.
 fn tell(config: &Config) -> Result<ExitCode> {
-    let asked = ask(&config.paths.data, &Request::Reload);
+    let asked = ask(&config.paths.data, &Request::ReloadAccess);
     match asked.context("the file is changed; the running collector did not answer")? {
         None => output::note("No collector runs here: it counts from the next start."),
         Some(Reply::Reloaded) => output::note("The running collector knows."),
-        Some(Reply::Failed(why)) => bail!("the file is changed, and the running collector does not use it: {why}"),
+        Some(Reply::Failed(why)) => bail!("the file is changed, and the running collector says: {why}"),
         Some(_) => bail!("the file is changed; the running collector answered something else"),
     }
     Ok(ExitCode::SUCCESS)
@@ -219,6 +222,14 @@ fn tell(config: &Config) -> Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::issue_partner;
+
+    #[test]
+    fn a_list_shows_on_which_basis_a_partner_has_releases() {
+        let (_, partner) = issue_partner("ministry", Basis::Law, None).unwrap();
+        let row = Listed::of(&partner, 0).row();
+        assert_eq!(row[..5], ["ministry", "partner", "all", "4.2.3", "never"]);
+    }
 
     #[test]
     fn an_expiry_is_a_day_or_never() {

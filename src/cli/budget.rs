@@ -9,7 +9,7 @@ use tuman_privacy::place::Region;
 
 use super::{ConfigArgs, output};
 use crate::catalogue::{Catalogue, Catalogues};
-use crate::seal::release::{Breakdown, Release, spent};
+use crate::seal::release::{Breakdown, Release, rounded, spent};
 
 /// Days that a month is stated for.
 const MONTH: u32 = 30;
@@ -120,11 +120,6 @@ fn expected(release: &Release, breakdown: Breakdown) -> Expected {
         margin: release.margin(breakdown.draws),
         margin_of_a_month: month,
     }
-}
-
-/// Sums of decimal fractions have long tails.
-fn rounded(epsilon: f64) -> f64 {
-    (epsilon * 1e6).round() / 1e6
 }
 
 fn show(budget: &Budget) {

@@ -13,10 +13,12 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
+use super::access::basis;
 use super::commands::command;
 use super::{ConfigArgs, output};
 use crate::access::Basis;
 use crate::control::{Reply, Request};
+use crate::export::Format;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -32,7 +34,7 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "NAME")]
     release: Option<String>,
     /// The form of the files
-    #[arg(long, value_parser = ["csv", "json", "geojson", "parquet", "arrow"], default_value = "csv")]
+    #[arg(long, value_parser = Format::ALL.map(Format::extension), default_value = Format::Csv.extension())]
     format: String,
     /// Write releases, how they were sealed, datapackage.json and SHA256SUMS into this folder, which must be empty or new
     #[arg(long, value_name = "FOLDER", conflicts_with = "zip")]
@@ -46,10 +48,6 @@ pub(super) struct ExportArgs {
     /// Print the names and sums of what is written as JSON
     #[arg(long)]
     json: bool,
-}
-
-fn basis(text: &str) -> Result<Basis, String> {
-    Basis::of_clause(text).ok_or_else(|| "expected 4.2.1, 4.2.2, 4.2.3 or 4.2.4".into())
 }
 
 /// Runs the command.

@@ -5,7 +5,8 @@
 //!
 //! Guarantees: reads `releases` and `seals` only, and only days whose seal is complete; the same question about sealed days
 //! gives the same bytes with one version of the program: rows in the order of day, breakdown and dimensions, no time of
-//! the export; every value has its margin; what is too large is refused before it is built.
+//! the export; all of it is of one state of the store; every value has its margin; what is too large is refused before
+//! it is built.
 //! Does not: touch open rows, round, clamp, or write the audit log, which whoever hands the bytes out does before.
 
 mod columnar;
@@ -21,13 +22,13 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::access::Basis;
-use crate::stats::Scope;
+use crate::stats::{self, Scope};
 use crate::store::{Store, StoreError};
 
 pub use format::Format;
 pub use query::{PackageQuery, ReleaseQuery};
 
-use crate::seal::release::{Counts, Measure, Release, defaults};
+use crate::seal::release::{Counts, Release, defaults};
 
 /// Most values of a release in one export: a year of 500 cells fits.
 pub const MOST_VALUES: u64 = 200_000;
@@ -91,11 +92,23 @@ impl Query {
         }
     }
 
-    /// Makes the export.
+    /// Makes the export. Its parts are read one after another: where a day is sealed or deleted meanwhile they are of
+    /// different states, and it is made once more.
     ///
     /// # Errors
-    /// See [`ExportError`].
+    /// See [`ExportError`]. The store counts as unavailable where it changes again.
     pub fn make(&self, store: &dyn Store, context: &Context) -> Result<Export, ExportError> {
+        for _ in 0..2 {
+            let before = stats::state(store, self.scope())?;
+            let made = self.make_once(store, context);
+            if stats::state(store, self.scope())? == before {
+                return made;
+            }
+        }
+        Err(StoreError::Unavailable.into())
+    }
+
+    fn make_once(&self, store: &dyn Store, context: &Context) -> Result<Export, ExportError> {
         match self {
             Query::Release(query) => release(store, query, context),
             Query::Package(query) => package(store, query, context),
@@ -138,21 +151,14 @@ impl Context {
     /// With the releases of the catalogue in force.
     #[must_use]
     pub fn of(zone: &str, releases: &[Release], basis: Option<Basis>) -> Context {
-        let counts = releases.iter().map(|release| (release.name.to_string(), counts(&release.measure))).collect();
+        let counts = releases.iter().map(|release| (release.name.to_string(), release.measure.counts())).collect();
         Context { zone: zone.to_owned(), counts, basis }
     }
 
     /// What a release counts; none where neither the catalogue in force nor the defaults have it.
     fn counts(&self, release: &str) -> Option<Counts> {
-        let default = || defaults::ALL.iter().find(|known| known.name == release).map(|known| counts(&known.measure));
+        let default = || defaults::ALL.iter().find(|known| known.name == release).map(|known| known.measure.counts());
         self.counts.get(release).copied().or_else(default)
-    }
-}
-
-fn counts(measure: &Measure) -> Counts {
-    match measure {
-        Measure::Over { counts, .. } => *counts,
-        _ => Counts::Devices,
     }
 }
 

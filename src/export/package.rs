@@ -1,6 +1,6 @@
 //! The package: releases, how they were sealed, and a description, in a zip.
 //!
-//! The description is a Frictionless data package: https://specs.frictionlessdata.io/data-package/. What it has beside the
+//! The description is a Frictionless data package: <https://specs.frictionlessdata.io/data-package/>. What it has beside the
 //! standard's own members is `app`, `period`, `zone`, `basis`, `unit`, `sealed_days`, `missing_days`, `epsilon`, and of
 //! each release `counts`, `sealed` and `suppressed`.
 
@@ -15,10 +15,10 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::frame::Frame;
-use super::read::{self, Seal, Seals};
+use super::read::{self, Seals};
 use super::{Context, ExportError, Format, MOST_PACKAGE_VALUES, MOST_VALUES, PackageQuery, sha256};
-use crate::seal::release::Counts;
-use crate::stats::Period;
+use crate::seal::release::{Counts, rounded};
+use crate::stats::{Period, Seal};
 use crate::store::Store;
 
 /// The description.
@@ -204,10 +204,8 @@ impl Spent {
                 *days.entry(day).or_default() += epsilon;
             }
         }
-        // Sums of decimal fractions have long tails.
-        let short = |sum: f64| (sum * 1e6).round() / 1e6;
         let most = days.values().copied().fold(0.0, f64::max);
-        Spent { day: short(most), together: short(days.values().sum()), without_noise }
+        Spent { day: rounded(most), together: rounded(days.values().sum()), without_noise }
     }
 }
 
@@ -226,7 +224,7 @@ impl OfRelease {
             }
         }
         let suppressed = suppressed.into_iter().map(|(breakdown, values)| Suppressed { breakdown, values });
-        OfRelease { counts: counts.map(word), sealed, suppressed: suppressed.collect() }
+        OfRelease { counts: counts.map(Counts::word), sealed, suppressed: suppressed.collect() }
     }
 }
 
@@ -248,13 +246,6 @@ impl Sealed {
         let of = Sealed::of(seal);
         (self.bound, self.windows, self.epsilon, self.scale, self.threshold, &self.mechanism)
             == (of.bound, of.windows, of.epsilon, of.scale, of.threshold, &of.mechanism)
-    }
-}
-
-fn word(counts: Counts) -> &'static str {
-    match counts {
-        Counts::Devices => "devices",
-        Counts::Events => "events",
     }
 }
 

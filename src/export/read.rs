@@ -7,60 +7,12 @@ use serde::Deserialize;
 
 use super::ExportError;
 use super::frame::{Column, Frame, Values};
-use crate::seal::release::{Counts, HOURS};
-use crate::stats::Scope;
+use crate::seal::release::Counts;
+use crate::stats::{Scope, Seal, all_seals};
 use crate::store::{Statement, Store, StoreError};
 
 /// What a value that tells no dimension apart says in `breakdown`.
 const TOTAL: &str = "total";
-
-/// How a release of a day was made.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Seal {
-    pub(super) day: Date,
-    pub(super) release: String,
-    pub(super) dims: Vec<String>,
-    pub(super) bound: u32,
-    /// Zero where there is no noise.
-    pub(super) epsilon: f64,
-    pub(super) scale: f64,
-    pub(super) threshold: i64,
-    pub(super) mechanism: String,
-    pub(super) domain: u64,
-    pub(super) published: u64,
-    suppressed: String,
-    window: u8,
-    windows: u8,
-}
-
-impl Seal {
-    /// What was not published, by breakdown.
-    pub(super) fn suppressed(&self) -> Vec<(String, u64)> {
-        serde_json::from_str(&self.suppressed).unwrap_or_default()
-    }
-
-    /// The hour that was sealed; none where it was the day.
-    pub(super) fn hour(&self) -> Option<u8> {
-        Some(self.window).filter(|hour| *hour < HOURS)
-    }
-
-    /// In how many hours of a day one device counts; none where the day was sealed as a whole.
-    pub(super) fn windows(&self) -> Option<u8> {
-        self.hour().map(|_| self.windows)
-    }
-
-    pub(super) fn epsilon(&self) -> Option<f64> {
-        Some(self.epsilon).filter(|epsilon| *epsilon > 0.0)
-    }
-
-    pub(super) fn scale(&self) -> Option<f64> {
-        Some(self.scale).filter(|scale| *scale > 0.0)
-    }
-
-    pub(super) fn threshold(&self) -> Option<i64> {
-        Some(self.threshold).filter(|threshold| *threshold != i64::MIN)
-    }
-}
 
 /// The seals of one release, by day.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,12 +39,8 @@ pub(super) struct Released {
 
 /// The seals of a period, by release.
 pub(super) fn seals(store: &dyn Store, scope: &Scope) -> Result<Vec<Seals>, StoreError> {
-    let statement = Statement::new(include_str!("sql/seals.sql"))
-        .bind("app", &scope.app)
-        .bind("from", scope.period.from)
-        .bind("to", scope.period.to);
     let mut by_release: BTreeMap<String, Vec<Seal>> = BTreeMap::new();
-    for seal in store.rows::<Seal>(&statement)? {
+    for seal in all_seals(store, scope)? {
         by_release.entry(seal.release.clone()).or_default().push(seal);
     }
     Ok(by_release.into_iter().map(|(name, days)| Seals { name, days }).collect())
@@ -147,11 +95,7 @@ impl Released {
             columns.push(column(dim, &about, None, Values::Texts(values)));
             columns.extend(places.into_iter().flatten());
         }
-        let unit = match counts {
-            Some(Counts::Devices) => Some("devices"),
-            Some(Counts::Events) => Some("events"),
-            None => None,
-        };
+        let unit = counts.map(Counts::word);
         let values = self.values.iter().map(|value| Some(value.value)).collect();
         let margins = self.values.iter().map(|value| Some(rounded(value.margin))).collect();
         columns.push(column("value", VALUE, unit, Values::Integers(values)));

@@ -8,12 +8,12 @@ use std::net::IpAddr;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, X_FORWARDED_FOR};
-use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage, ResponseError};
+use actix_web::{Error, HttpMessage, HttpRequest, ResponseError};
 
 use super::body::{Pace, drain};
 use super::error::Problem;
@@ -22,10 +22,7 @@ use crate::app::App;
 use crate::config::{ForwardedHeader, Server};
 use crate::metrics::Metric;
 
-/// Where people sign in.
-const SESSION: &str = "/v1/session";
-
-/// Counts every request under its address, and again where it had no valid token or is to sign somebody in.
+/// Counts every request under its address, and again where it had no valid token.
 pub(crate) async fn limit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -36,14 +33,8 @@ pub(crate) async fn limit(
     let Some(address) = of(request.peer_addr().map(|peer| peer.ip()), request.headers(), &app.config.server) else {
         return Ok(next.call(request).await?.map_into_left_body());
     };
-    let is_sign_in = request.method() == Method::POST && request.path() == SESSION;
-    let counted = match app.admission.address(address) {
-        Err(wait) => Err((wait, Metric::LimitedAddress)),
-        Ok(()) if is_sign_in => app.admission.sign_in(address).map_err(|wait| (wait, Metric::LimitedFailure)),
-        Ok(()) => Ok(()),
-    };
-    if let Err((wait, metric)) = counted {
-        metric.add(1);
+    if let Err(wait) = app.admission.address(address) {
+        Metric::LimitedAddress.add(1);
         let payload = request.take_payload();
         drain(request.headers(), payload, Pace::of(&app.config.server)).await;
         return Ok(request.into_response(Problem::limited(wait).error_response()).map_into_right_body());
@@ -57,6 +48,17 @@ pub(crate) async fn limit(
         return Ok(response.into_response(limited).map_into_right_body());
     }
     Ok(response.map_into_left_body())
+}
+
+/// Counts an attempt to sign in under its address. The handler asks, and no path is compared: each path has many
+/// spellings.
+pub(super) fn sign_in(request: &HttpRequest, app: &App) -> Result<(), Problem> {
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let Some(address) = of(peer, request.headers(), &app.config.server) else { return Ok(()) };
+    app.admission.sign_in(address).map_err(|wait| {
+        Metric::LimitedFailure.add(1);
+        Problem::limited(wait)
+    })
 }
 
 /// Looks at a connection when it is made: those of an address that has too many open are closed at once, and none

@@ -45,6 +45,14 @@ pub(super) fn secret(request: &HttpRequest) -> Option<&str> {
 
 /// Whether a browser says that a page of another host has it ask.
 pub(super) fn is_cross_site(request: &HttpRequest) -> bool {
-    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
+    site(request).is_some_and(|site| !matches!(site, "same-origin" | "none"))
+}
+
+/// Whether a browser says that a page of this host has it ask. No page can write this header.
+pub(super) fn is_same_origin(request: &HttpRequest) -> bool {
+    site(request) == Some("same-origin")
+}
+
+fn site(request: &HttpRequest) -> Option<&str> {
+    request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok())
 }

@@ -12,7 +12,7 @@ use super::stats::asked_by;
 use crate::access::Role;
 use crate::app::App;
 use crate::catalogue::Catalogue;
-use crate::seal::release::{Counts, Measure, Release, spent};
+use crate::seal::release::{Release, rounded, spent};
 use crate::stats::AppQuery;
 
 #[derive(Serialize)]
@@ -77,20 +77,15 @@ fn declared(catalogue: &Catalogue) -> Declared {
         name: catalogue.name.clone(),
         events: events.collect(),
         daily_epsilon: catalogue.daily_epsilon,
-        // Sums of decimal fractions have long tails.
-        spent: (spent(&catalogue.releases) * 1e6).round() / 1e6,
+        spent: rounded(spent(&catalogue.releases)),
         releases: catalogue.releases.iter().map(published).collect(),
     }
 }
 
 fn published(release: &Release) -> Published {
-    let counts = match &release.measure {
-        Measure::Over { counts: Counts::Events, .. } => "events",
-        _ => "devices",
-    };
     Published {
         name: release.name.to_string(),
-        counts,
+        counts: release.measure.counts().word(),
         dimensions: release.dims(),
         bound: release.bound,
         epsilon: release.epsilon,

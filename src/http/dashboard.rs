@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use actix_web::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, IF_NONE_MATCH, VARY};
+use actix_web::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, VARY};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use flate2::read::GzDecoder;
@@ -16,6 +16,7 @@ use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
 use super::error::{Code, Problem};
+use super::kept::is_known;
 
 /// The files, compressed twice over: each has one form for browsers that know Brotli, and one for the rest.
 #[derive(RustEmbed)]
@@ -52,7 +53,7 @@ fn serve(request: &HttpRequest, name: &str, cache: &str) -> HttpResponse {
     let tag = format!("\"{}\"", hex::encode(&Sha256::digest(&content)[..8]));
     let mut response = HttpResponse::Ok();
     response.insert_header((CACHE_CONTROL, cache.to_owned())).insert_header((VARY, "Accept-Encoding"));
-    if header(IF_NONE_MATCH).contains(&tag) {
+    if is_known(request, &tag) {
         return response.status(actix_web::http::StatusCode::NOT_MODIFIED).insert_header((ETAG, tag)).finish();
     }
     response.insert_header((ETAG, tag)).content_type(media_type(name));

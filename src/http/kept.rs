@@ -35,10 +35,14 @@ impl Body {
         Body { kind, bytes: bytes.into(), tag }
     }
 
+    /// Whether the client has it.
+    pub(super) fn is_known(&self, request: &HttpRequest) -> bool {
+        is_known(request, &self.tag)
+    }
+
     /// The response: without the body where the client has it.
     pub(super) fn response(self, request: &HttpRequest) -> HttpResponse {
-        let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let is_known = known.split(',').any(|known| known.trim().trim_start_matches("W/") == self.tag);
+        let is_known = self.is_known(request);
         let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
         let mut response = HttpResponse::build(status);
         response.insert_header((CACHE_CONTROL, "private, no-cache")).insert_header((ETAG, self.tag));
@@ -47,6 +51,13 @@ impl Body {
         }
         response.insert_header((CONTENT_TYPE, self.kind)).body(self.bytes)
     }
+}
+
+/// Whether the client has what goes by an entity tag, in quotes. A tag that is weak is the same: proxies that compress
+/// make tags weak.
+pub(super) fn is_known(request: &HttpRequest, tag: &str) -> bool {
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    known.split(',').map(str::trim).any(|known| known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 /// The answers that are kept.
@@ -120,6 +131,20 @@ mod tests {
 
     fn body(bytes: usize) -> Body {
         Body::new("application/json", vec![b'x'; bytes])
+    }
+
+    #[test]
+    fn what_a_client_has_is_known_by_its_whole_tag() {
+        let knows = |header: &str| {
+            let request = actix_web::test::TestRequest::default().insert_header((IF_NONE_MATCH, header));
+            is_known(&request.to_http_request(), "\"ab\"")
+        };
+        for header in ["\"ab\"", "W/\"ab\"", "\"cd\", W/\"ab\"", "\"cd\",\"ab\""] {
+            assert!(knows(header), "{header}");
+        }
+        for header in ["", "ab", "\"abc\"", "x\"ab\"y", "W/W/\"ab\""] {
+            assert!(!knows(header), "{header}");
+        }
     }
 
     #[test]

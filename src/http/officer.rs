@@ -1,7 +1,7 @@
 //! `GET /v1/keys` and `GET /v1/audit`: what officers check promises against.
 //!
 //! Guarantees: a key's random name and its times, never the key; of the audit log what it holds, which is no identifier,
-//! token or address.
+//! token or address. A token that is bound to an app reads neither: both are of all apps together.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
@@ -16,7 +16,6 @@ use crate::access::Role;
 use crate::app::App;
 use crate::audit::{self, Entry};
 use crate::clock::timestamp;
-use crate::keys::chronicle;
 
 /// Entries that an answer shows: the last ones. `tuman audit list` shows all.
 const SHOWN: usize = 200;
@@ -32,23 +31,18 @@ struct Shown {
 
 /// Answers with the days that have or had a key.
 pub(super) async fn keys(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
-    grant(&request, &app.access(), &[Role::Officer])?;
+    check(&request, &app)?;
     let days = app.keyring.records();
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({ "days": days })))
 }
 
 /// Answers whether the log is whole, computed now, and with its last entries.
 pub(super) async fn audit(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
-    grant(&request, &app.access(), &[Role::Officer])?;
+    check(&request, &app)?;
     let Ok(_turn) = app.questions.acquire().await else { return Err(Code::ShuttingDown.into()) };
-    let (audit, keyring, store) = (app.sealer.audit.clone(), app.keyring.clone(), app.store.clone());
-    let now_ms = app.clock.now_ms();
-    let read = actix_web::web::block(move || {
-        // What was done with keys a moment ago is there too.
-        chronicle::enter(&keyring, &audit, &*store, now_ms)?;
-        audit.contents()
-    });
-    let contents = read.await.map_err(|_| Code::ShuttingDown)??;
+    let shared = app.clone();
+    let read = actix_web::web::block(move || shared.audit_log()).await;
+    let contents = read.map_err(|_| Code::ShuttingDown)??;
     let verified = audit::verify(&contents);
     let entries: Vec<Shown> = contents.entries.into_iter().rev().take(SHOWN).map(shown).collect();
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(match verified {
@@ -59,6 +53,13 @@ pub(super) async fn audit(request: HttpRequest, app: Data<App>) -> Result<HttpRe
             "whole": false, "problem": broken.to_string(), "count": null, "last": null, "entries": entries,
         }),
     }))
+}
+
+/// Checks that an officer asks who is bound to no app.
+fn check(request: &HttpRequest, app: &App) -> Result<(), Problem> {
+    let access = app.access();
+    let grant = grant(request, &access, &[Role::Officer])?;
+    if grant.app.is_some() { Err(Code::Unauthorized.into()) } else { Ok(()) }
 }
 
 fn shown(entry: Entry) -> Shown {

@@ -12,13 +12,14 @@ mod notice;
 use std::sync::LazyLock;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, ETAG, IF_NONE_MATCH, VARY};
+use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, ETAG, VARY};
 use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 use sha2::{Digest, Sha256};
 
 use self::language::Language;
+use super::kept::is_known;
 use crate::app::App;
 
 const STYLE: &str = include_str!("page/page.css");
@@ -46,14 +47,10 @@ pub(super) async fn privacy(request: HttpRequest, app: Data<App>) -> HttpRespons
 /// `GET /page.css`.
 pub(super) async fn style(request: HttpRequest) -> HttpResponse {
     let tag = format!("\"{}\"", *STYLE_TAG);
-    let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let status = match known {
-        Some(known) if known.contains(&tag) => StatusCode::NOT_MODIFIED,
-        _ => StatusCode::OK,
-    };
-    let mut response = HttpResponse::build(status);
+    let is_known = is_known(&request, &tag);
+    let mut response = HttpResponse::build(if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     response.insert_header((CACHE_CONTROL, "public, max-age=3600")).insert_header((ETAG, tag));
-    if status == StatusCode::NOT_MODIFIED {
+    if is_known {
         return response.finish();
     }
     response.content_type("text/css; charset=utf-8").body(STYLE)

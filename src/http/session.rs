@@ -2,7 +2,9 @@
 //!
 //! Guarantees: the token comes in a body once and is wiped; every refusal is the same, whatever it is for; a sign-in is
 //! in the audit log before it counts; the cookie goes to `/v1` of this host alone and no script can read it.
-//! Does not: sign an app's key in, or say whether a token exists.
+//! Does not: sign in whom the page has nothing for, or say whether a token exists.
+
+use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
@@ -10,8 +12,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use super::auth::{COOKIE, is_cross_site, secret};
+use super::address;
+use super::auth::{COOKIE, is_cross_site, is_same_origin, secret};
 use super::body::{Pace, drain, read};
 use super::error::{Code, Problem};
 use super::stats::record;
@@ -24,6 +28,10 @@ use crate::sessions::LIFE_MS;
 /// Most bytes of a sign-in.
 const LONGEST: usize = 4 << 10;
 
+/// What proxies add.
+const FORWARDING: [&str; 6] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form<'a> {
@@ -35,7 +43,7 @@ struct Form<'a> {
 #[derive(Serialize)]
 struct Standing {
     role: Option<Role>,
-    /// When the session ends.
+    /// When the session ends: with its time or with its token.
     until: Option<Timestamp>,
     /// Releases are shown to everyone.
     public: bool,
@@ -74,7 +82,7 @@ pub(super) async fn show(request: HttpRequest, app: Data<App>) -> HttpResponse {
 /// `POST /v1/session`.
 pub(super) async fn sign_in(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, Problem> {
     let pace = Pace::of(&app.config.server);
-    if let Err(problem) = check(&request) {
+    if let Err(problem) = address::sign_in(&request, &app).and_then(|()| check(&request)) {
         drain(request.headers(), payload, pace).await;
         return Err(problem);
     }
@@ -83,7 +91,7 @@ pub(super) async fn sign_in(request: HttpRequest, payload: Payload, app: Data<Ap
     let now_ms = app.clock.now_ms();
     let form: Form<'_> = serde_json::from_slice(&body.0).map_err(|_| Code::Unauthorized)?;
     let token = hash(form.token.trim());
-    let grant = access.grant_of(&token, now_ms).filter(|grant| signs_in(grant.role)).ok_or(Code::Unauthorized)?;
+    let grant = access.grant_of(&token, now_ms).filter(|grant| signs_in(grant)).ok_or(Code::Unauthorized)?;
     record(&app, Event::SignedIn(SignedIn::by(grant))).await?;
     let secret = app.sessions.open(token, now_ms).map_err(|_| Code::Internal)?;
     let mut response = respond(&app, Some((grant, now_ms + LIFE_MS)));
@@ -103,15 +111,22 @@ pub(super) async fn sign_out(request: HttpRequest, app: Data<App>) -> HttpRespon
     response
 }
 
-/// Who may have a session: people of the operator. There is nothing on the page for an app's key or a partner.
-fn signs_in(role: Role) -> bool {
-    matches!(role, Role::Analyst | Role::Operator | Role::Officer)
+/// Who may have a session: people of the operator. There is nothing on the page for an app's key or a partner, nor for
+/// an officer of one app, who reads neither keys nor the audit log.
+fn signs_in(grant: &Grant) -> bool {
+    match grant.role {
+        Role::Analyst | Role::Operator => true,
+        Role::Officer => grant.app.is_none(),
+        Role::App | Role::Partner => false,
+    }
 }
 
 /// A page of another host can send neither this media type nor these headers without being asked, and is told nothing.
 fn check(request: &HttpRequest) -> Result<(), Problem> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if let Some(origin) = header(ORIGIN)
+    // A browser without its own word on it: then by the host, which a proxy must have passed on.
+    if !is_same_origin(request)
+        && let Some(origin) = header(ORIGIN)
         && origin.split_once("://").map(|(_, host)| host) != header(HOST)
     {
         return Err(Code::Unauthorized.into());
@@ -135,7 +150,7 @@ fn respond(app: &App, signed_in: Option<(&Grant, i64)>) -> HttpResponse {
     let apps = catalogues.iter().filter(|catalogue| reads(&catalogue.declaration.app));
     let standing = Standing {
         role: signed_in.map(|(grant, _)| grant.role),
-        until: signed_in.map(|(_, ends_ms)| timestamp(ends_ms)),
+        until: signed_in.map(|(grant, ends_ms)| until(grant, ends_ms)),
         public: app.config.page.public,
         simulated: app.config.page.simulated,
         apps: apps
@@ -147,6 +162,12 @@ fn respond(app: &App, signed_in: Option<(&Grant, i64)>) -> HttpResponse {
         version: env!("CARGO_PKG_VERSION"),
     };
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(standing)
+}
+
+/// When a session ends, or before it the token that opened it.
+fn until(grant: &Grant, ends_ms: i64) -> Timestamp {
+    let ends = timestamp(ends_ms);
+    grant.expires.map_or(ends, |expires| expires.min(ends))
 }
 
 /// When the next day's grace ends: yesterday's, where that is still to come, else today's.
@@ -161,22 +182,27 @@ fn next_seal(app: &App) -> Option<Timestamp> {
     ends.into_iter().find(|end| *end > now_ms).map(timestamp)
 }
 
-/// Hands the cookie out, or takes it back where it lasts for no time. On this machine it goes over plain HTTP too;
-/// from anywhere else a browser keeps it over TLS alone.
+/// Hands the cookie out, or takes it back where it lasts for no time. On this machine, with no proxy in between, it goes
+/// over plain HTTP too; from anywhere else a browser keeps it over TLS alone.
 fn set(request: &HttpRequest, response: &mut HttpResponse, secret: &str, lasts_s: i64) {
     let secure = if is_local(request) { "" } else { "; Secure" };
-    let cookie = format!("{COOKIE}={secret}; Path=/v1; HttpOnly; SameSite=Strict; Max-Age={lasts_s}{secure}");
+    let cookie =
+        Zeroizing::new(format!("{COOKIE}={secret}; Path=/v1; HttpOnly; SameSite=Strict; Max-Age={lasts_s}{secure}"));
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(SET_COOKIE, value);
     }
 }
 
-/// Whether the browser was told to come to this machine.
+/// Whether the browser is on this machine and no proxy in between: by the host alone nobody can tell, since a proxy may
+/// ask for this machine whatever it was asked for.
 fn is_local(request: &HttpRequest) -> bool {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let headers = request.headers();
+    let is_near = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
     let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let is_named = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_near && is_named && !FORWARDING.iter().any(|name| headers.contains_key(*name))
 }
 
 #[cfg(test)]
@@ -187,6 +213,11 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_local() {
+        let is_local = |peer: &str, host: &str, more: Option<&'static str>| {
+            let request = TestRequest::default().peer_addr(peer.parse().unwrap()).insert_header((HOST, host));
+            let request = more.into_iter().fold(request, |request, name| request.insert_header((name, "x")));
+            is_local(&request.to_http_request())
+        };
         for (host, expected) in [
             ("127.0.0.1:8080", true),
             ("localhost", true),
@@ -196,8 +227,12 @@ mod tests {
             ("127.0.0.1.example.kz", false),
             ("", false),
         ] {
-            let request = TestRequest::default().insert_header((HOST, host)).to_http_request();
-            assert_eq!(is_local(&request), expected, "{host}");
+            assert_eq!(is_local("127.0.0.1:4711", host, None), expected, "{host}");
+            assert!(!is_local("192.0.2.1:4711", host, None), "{host}, from elsewhere");
+        }
+        // A proxy on this machine asks for this machine, whatever the browser asked it for.
+        for name in FORWARDING {
+            assert!(!is_local("127.0.0.1:4711", "127.0.0.1:8080", Some(name)), "{name}");
         }
     }
 
@@ -212,6 +247,9 @@ mod tests {
         };
         assert_eq!(request(&[]), Ok(()));
         assert_eq!(request(&[("Origin", "https://a.kz"), ("Sec-Fetch-Site", "same-origin")]), Ok(()));
+        // Behind a proxy that does not pass the host on.
+        assert_eq!(request(&[("Origin", "https://b.kz"), ("Sec-Fetch-Site", "same-origin")]), Ok(()));
+        assert_eq!(request(&[("Origin", "https://b.kz"), ("Sec-Fetch-Site", "none")]), Err(Code::Unauthorized));
         assert_eq!(request(&[("Origin", "https://b.kz")]), Err(Code::Unauthorized));
         assert_eq!(request(&[("Origin", "null")]), Err(Code::Unauthorized));
         assert_eq!(request(&[("Sec-Fetch-Site", "cross-site")]), Err(Code::Unauthorized));

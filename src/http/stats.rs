@@ -59,8 +59,11 @@ pub(super) async fn places_geojson(
         }
     })
     .await?;
-    // Where the page is open to everyone, what goes to someone without a token is published and not handed out.
-    if let Ok(grant) = grant(&request, &app.access(), &[Role::Analyst]) {
+    // Where the client has it already, nothing is handed out. Nor is what goes to someone without a token, where the page
+    // is open to everyone: that is published.
+    if !body.is_known(&request)
+        && let Ok(grant) = grant(&request, &app.access(), &[Role::Analyst])
+    {
         let recipient = Recipient::Token(TokenName::of(grant));
         record(&app, Event::Exported(Exported::places(&query, recipient))).await?;
     }

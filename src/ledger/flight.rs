@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tuman_privacy::time::Day;
 
-use super::{Line, lines};
+use super::{LOST, Line, lines};
 
 /// Events of one app and day, by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,13 +22,15 @@ pub struct Sums {
     pub duplicate: i64,
     /// Those that were refused, for any reason.
     pub refused: i64,
+    /// Those that would have left a row, and went with a segment that was discarded.
+    pub lost: i64,
 }
 
 impl Sums {
-    /// Received less stored, duplicate and refused: zero, always.
+    /// Received less stored, duplicate, refused and lost: zero, always.
     #[must_use]
     pub fn difference(&self) -> i64 {
-        self.received - self.stored - self.duplicate - self.refused
+        self.received - self.stored - self.duplicate - self.refused - self.lost
     }
 
     pub(super) fn book(&mut self, outcome: &str, n: i64) {
@@ -36,6 +38,7 @@ impl Sums {
             "received" => self.received += n,
             "stored" => self.stored += n,
             "duplicate" => self.duplicate += n,
+            LOST => self.lost += n,
             _ if outcome.starts_with("refused:") => self.refused += n,
             // Notes and counts of rows say something about events that are counted above.
             _ => {}
@@ -47,6 +50,7 @@ impl Sums {
         self.stored += sign * other.stored;
         self.duplicate += sign * other.duplicate;
         self.refused += sign * other.refused;
+        self.lost += sign * other.lost;
     }
 }
 
@@ -137,7 +141,7 @@ impl Flight {
 pub struct Settling<'a>(&'a Flight);
 
 impl Settling<'_> {
-    /// The segment is in the store and gone from the spool: its lines are no longer on their way.
+    /// The segment's lines are in the store: they are no longer on their way.
     pub fn done(self, rows: &[u8]) {
         for Line { day, app, outcome, n } in lines(rows) {
             let mut sums = Sums::default();

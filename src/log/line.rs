@@ -26,6 +26,7 @@ pub enum Line {
     SpoolNotClosed,
     SpoolNotEmptied,
     Reloaded,
+    TokensReloaded,
     ReloadRefused { unusable: Unusable },
     CoreDumpsOn { fault: Fault },
     ReportsNotForgotten { fault: Fault },
@@ -42,7 +43,7 @@ pub enum Line {
     SegmentWaits { segment: SegmentId, fault: Fault },
     SegmentPassedOver { segment: SegmentId, attempts: u32, fault: Fault },
     SegmentAside { segment: SegmentId, fault: Fault },
-    SegmentsDiscarded { segments: u64 },
+    SegmentsDiscarded { segments: u64, events: u64 },
     AnswersDamaged { batches: u64 },
     RecordsCorrupt { segment: SegmentId, records: u64 },
     TokensRepaired { tokens: u64 },
@@ -131,6 +132,7 @@ impl Line {
                 "the store does not take what is in the spool: it is loaded at the next start",
             ),
             Line::Reloaded => line(Info, Serve, "reloaded", "catalogues and tokens were read anew"),
+            Line::TokensReloaded => line(Info, Serve, "tokens_reloaded", "tokens were read anew"),
             Line::ReloadRefused { unusable } => {
                 line(Error, Serve, "reload_refused", "the old catalogues and tokens stay")
                     .with("what", Value::Word(unusable.word()))
@@ -197,13 +199,14 @@ impl Line {
                     .with("segment", Value::Number(segment.get()))
                     .caused_by(*fault)
             }
-            Line::SegmentsDiscarded { segments } => line(
+            Line::SegmentsDiscarded { segments, events } => line(
                 Error,
                 Seal,
                 "segments_discarded",
                 "segments that were set aside went with the sealed day: their reports are lost",
             )
-            .with("segments", Value::Number(*segments)),
+            .with("segments", Value::Number(*segments))
+            .with("events", Value::Number(*events)),
             Line::AnswersDamaged { batches } => {
                 line(Warn, Spool, "answers_damaged", "answers that were kept for retries are damaged")
                     .with("batches", Value::Number(*batches))
@@ -367,6 +370,7 @@ mod tests {
             Line::SpoolNotClosed,
             Line::SpoolNotEmptied,
             Line::Reloaded,
+            Line::TokensReloaded,
             Line::ReloadRefused { unusable: Unusable::AuditLog },
             Line::CoreDumpsOn { fault },
             Line::ReportsNotForgotten { fault },
@@ -383,7 +387,7 @@ mod tests {
             Line::SegmentWaits { segment, fault },
             Line::SegmentPassedOver { segment, attempts: 1, fault },
             Line::SegmentAside { segment, fault },
-            Line::SegmentsDiscarded { segments: 1 },
+            Line::SegmentsDiscarded { segments: 1, events: 1 },
             Line::AnswersDamaged { batches: 1 },
             Line::RecordsCorrupt { segment, records: 1 },
             Line::TokensRepaired { tokens: 1 },

@@ -43,6 +43,8 @@ use crate::loader::{LoadError, Loader};
 use crate::log::Line;
 use crate::metrics::Metric;
 use crate::store::{Statement, Store, StoreError, Table};
+#[cfg(feature = "torture")]
+use crate::torture::pass;
 use allotment::{Allotment, Pinned};
 use histogram::Sealed;
 use journal::{Journal, Journals};
@@ -345,11 +347,14 @@ impl Sealer {
         // They may hold rows of the day, and could not be counted any more.
         self.loader.discard_aside()?;
         let now_ms = self.clock.now_ms();
+        pass("seal.destroy");
         self.keyring.destroy(day, now_ms)?;
+        pass("seal.audit");
         // Its creation stands before its destruction.
         chronicle::enter(&self.keyring, &self.audit, &*self.store, now_ms)?;
         let key = self.keyring.records().into_iter().find(|record| record.day == journal.day);
         self.audit.record(now_ms, &Event::DaySealed(DaySealed::with(journal, key.as_ref())))?;
+        pass("seal.remove");
         self.journals.remove(day)?;
         Ok(())
     }
@@ -385,6 +390,10 @@ fn salt() -> Result<(u64, u64), SealError> {
     let salt = u128::from_le_bytes(salt);
     Ok(((salt >> 64) as u64, salt as u64))
 }
+
+/// A point at which the fault campaign kills the process; nothing in any other build.
+#[cfg(not(feature = "torture"))]
+fn pass(_point: &str) {}
 
 fn summary(journal: &Journal, seconds: f64) -> Summary {
     let app = |(app, releases): &(String, Vec<Sealed>)| AppSummary {

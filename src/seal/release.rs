@@ -71,6 +71,28 @@ pub enum Counts {
     Events,
 }
 
+impl Counts {
+    /// What they are called in answers and files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Counts::Devices => "devices",
+            Counts::Events => "events",
+        }
+    }
+}
+
+impl Measure {
+    /// Which of the two it counts.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        match self {
+            Measure::Over { counts, .. } => *counts,
+            _ => Counts::Devices,
+        }
+    }
+}
+
 /// Which sums of noisy cells are published beside the cells. They cost no budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sums {
@@ -214,6 +236,12 @@ pub fn spent(releases: &[Release]) -> f64 {
     releases.iter().filter_map(|release| release.epsilon).sum()
 }
 
+/// What was spent, as people read it: sums of decimal fractions have long tails.
+#[must_use]
+pub fn rounded(epsilon: f64) -> f64 {
+    (epsilon * 1e6).round() / 1e6
+}
+
 /// The default releases. Their budgets add up to 2.0 for one device, app and day.
 pub mod defaults {
     use std::borrow::Cow;
@@ -257,13 +285,13 @@ pub mod defaults {
     /// Devices by event name.
     pub const EVENT_DEVICES: Release =
         release("event_devices", over(Counts::Devices, BY_EVENT, Sums::None), 8, 0.25, 250);
-    /// Events by name.
+    /// Events by name, and all together.
     pub const EVENT_TOTALS: Release =
-        release("event_totals", over(Counts::Events, BY_EVENT, Sums::None), 24, 0.2, 1000);
-    /// Active devices of each hour. Of a device, the first four hours of its day.
+        release("event_totals", over(Counts::Events, BY_EVENT, Sums::All), 24, 0.2, 1000);
+    /// Active devices of each hour. Of a device, the first four hours in which it is seen on a day.
     pub const ACTIVE_BY_HOUR: Release =
         hourly(4, release("active_by_hour", over(Counts::Devices, &[], Sums::All), 1, 0.1, 320));
-    /// Events of each hour by name. Of a device, the first four hours of its day.
+    /// Events of each hour by name. Of a device, the first four hours in which it is seen on a day.
     pub const EVENTS_BY_HOUR: Release =
         hourly(4, release("events_by_hour", over(Counts::Events, BY_EVENT, Sums::None), 6, 0.1, 2000));
 

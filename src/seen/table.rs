@@ -4,7 +4,8 @@
 //! being keyed, is its own hash, age is told by the minute and not by a queue, and the few answers that name refused
 //! events lie apart. Slots are filled in the order of the hash, each at the first free one, and seven to nine of ten are in use.
 //!
-//! Guarantees: never more than the reports it was made for; where it is full, the oldest minute is forgotten.
+//! Guarantees: never more than the reports it was made for; where it is full, the oldest sixteenth is forgotten, so that
+//! the table is moved once for many reports.
 //! Does not: forget a single report. What is too old goes in one sweep.
 
 use std::collections::HashMap;
@@ -60,7 +61,7 @@ impl Table {
     }
 
     pub(super) fn get(&self, report: Fingerprint) -> Option<Answer> {
-        let slot = self.slots.get(self.find(&report.0)?).filter(|slot| slot.minute > 0)?;
+        let slot = self.slot(report)?;
         let refused = match slot.answer & REFUSED {
             0 => Vec::new(),
             _ => self.refusals.get(&report.0).map_or_else(Vec::new, |refused| refused.to_vec()),
@@ -70,6 +71,9 @@ impl Table {
 
     /// Remembers an answer; one that is there already stays as it is.
     pub(super) fn insert(&mut self, report: Fingerprint, answer: &Answer, minute: u32) {
+        if self.slot(report).is_some() {
+            return;
+        }
         self.make_room(1, cost(answer));
         let Some(index) = self.find(&report.0) else { return };
         let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.minute == 0) else { return };
@@ -93,8 +97,7 @@ impl Table {
     }
 
     pub(super) fn is_kept(&self, report: Fingerprint) -> bool {
-        let slot = self.find(&report.0).and_then(|index| self.slots.get(index));
-        slot.is_some_and(|slot| slot.minute > 0 && slot.answer & KEPT != 0)
+        self.slot(report).is_some_and(|slot| slot.answer & KEPT != 0)
     }
 
     /// Forgets what is older than a minute.
@@ -107,18 +110,27 @@ impl Table {
     /// Makes room for `reports` more, with refusals of so many bytes: grows, and forgets the oldest at the bound.
     fn make_room(&mut self, reports: usize, bytes: usize) {
         while self.used > 0 && self.weight() + reports + bytes.div_ceil(REPORT_BYTES) > self.most {
-            let oldest = self.slots.iter().filter(|slot| slot.minute > 0).map(|slot| slot.minute).min().unwrap_or(0);
-            // Not all at once, should they all be of one minute.
-            let mut left = (self.used / 16).max(1);
+            let goes = (self.used / 16).max(1);
+            let (before, newest) = self.oldest(goes);
+            // Of the newest minute that goes, not all at once.
+            let mut left = goes - before;
             self.rebuild(reports, |slot| {
-                let goes = slot.minute == oldest && left > 0;
-                left -= usize::from(goes);
-                !goes
+                let is_left = slot.minute == newest && left > 0;
+                left -= usize::from(is_left);
+                slot.minute > newest || (slot.minute == newest && !is_left)
             });
         }
         if slots_for(self.used + reports) > self.slots.len() {
             self.rebuild(reports, |_| true);
         }
+    }
+
+    /// The minute of the newest among so many of the oldest reports, and how many are of earlier minutes.
+    fn oldest(&self, reports: usize) -> (usize, u32) {
+        let mut minutes = Vec::with_capacity(self.used);
+        minutes.extend(self.slots.iter().filter(|slot| slot.minute > 0).map(|slot| slot.minute));
+        let (earlier, newest, _) = minutes.select_nth_unstable(reports - 1);
+        (earlier.iter().filter(|minute| **minute < *newest).count(), *newest)
     }
 
     /// Reports, with the memory of refusals counted as if it were reports.
@@ -143,6 +155,11 @@ impl Table {
                 *free = slot;
             }
         }
+    }
+
+    /// The slot of a report that is known.
+    fn slot(&self, report: Fingerprint) -> Option<&Slot> {
+        self.slots.get(self.find(&report.0)?).filter(|slot| slot.minute > 0)
     }
 
     /// The slot of a report, or the free one where it belongs. None in a table without slots: one in eight is free.
@@ -249,6 +266,22 @@ mod tests {
         assert_eq!(table.len(), 10);
         for number in 0..20_u8 {
             assert_eq!(table.get(Fingerprint([number; 16])).is_some(), number >= 10);
+        }
+    }
+
+    #[test]
+    fn at_the_bound_a_sixteenth_goes_at_once_however_few_are_of_a_minute() {
+        let mut table = Table::new(160);
+        let report = |number: u8| Fingerprint([number; 16]);
+        for number in 0..160 {
+            table.insert(report(number), &answer(1, 0), 100 + u32::from(number));
+        }
+        table.insert(report(7), &answer(1, 0), 300);
+        assert_eq!(table.len(), 160, "one that is known needs no room");
+        table.insert(report(160), &answer(1, 0), 300);
+        assert_eq!(table.len(), 151);
+        for number in 0..=160 {
+            assert_eq!(table.get(report(number)).is_some(), number >= 10);
         }
     }
 }

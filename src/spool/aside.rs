@@ -21,25 +21,30 @@ impl Spool {
             outcome => outcome.map_err(RemoveError::Remove)?,
         }
         shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
-        shared.forget(id);
-        shared.lock().aside.insert(id);
+        shared.set_aside(id);
         Ok(())
     }
 
-    /// Removes the segments that are set aside, and answers how many there were. Blocks the thread.
+    /// Removes the segments that are set aside, and answers how many there were; also what an attempt to write one anew
+    /// may have left. Blocks the thread.
     ///
     /// # Errors
     /// If one could not be removed, or that not made durable.
     pub fn discard_aside(&self) -> Result<u64, RemoveError> {
         let shared = self.shared();
         let ids: Vec<SegmentId> = shared.lock().aside.iter().copied().collect();
-        for id in &ids {
-            match shared.filesystem.remove(&shared.aside_path(*id)) {
+        let left = shared.folder.join(recovery::NEW_NAME);
+        let mut removed = false;
+        for path in ids.iter().flat_map(|id| shared.aside_paths(*id)).chain([left]) {
+            match shared.filesystem.remove(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                outcome => outcome.map_err(RemoveError::Remove)?,
+                outcome => {
+                    outcome.map_err(RemoveError::Remove)?;
+                    removed = true;
+                }
             }
         }
-        if !ids.is_empty() {
+        if removed || !ids.is_empty() {
             shared.filesystem.sync_folder(&shared.folder).map_err(RemoveError::Remove)?;
             shared.lock().aside.retain(|id| !ids.contains(id));
         }
@@ -52,7 +57,7 @@ impl Spool {
         let shared = self.shared();
         let ids: Vec<SegmentId> = shared.lock().aside.iter().copied().collect();
         ids.into_iter().filter_map(move |id| {
-            let bytes = shared.filesystem.read(&shared.aside_path(id)).ok()?;
+            let bytes = shared.aside_paths(id).iter().find_map(|path| shared.filesystem.read(path).ok())?;
             match segment::read_header(&bytes, id) {
                 Header::Intact(identity) => {
                     let ranges = segment::scan(&bytes, Stamp::new(identity, id)).ranges;
@@ -73,8 +78,8 @@ impl Spool {
         let shared = self.shared();
         let ids: Vec<SegmentId> = shared.lock().aside.iter().copied().collect();
         let mut changed = 0;
-        for id in ids {
-            let path = shared.aside_path(id);
+        let files = ids.into_iter().flat_map(|id| shared.aside_paths(id).into_iter().map(move |path| (id, path)));
+        for (id, path) in files {
             let mut bytes = match shared.filesystem.read(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 outcome => outcome?,
@@ -120,7 +125,7 @@ fn blank(bytes: &mut [u8], stamp: Stamp, numbers: &HashSet<u64>) -> bool {
 mod tests {
     use super::super::Options;
     use super::super::faulty::{Fault, FaultyFilesystem};
-    use super::super::tests::{Bench, new_bench};
+    use super::super::tests::{Bench, TestClock, new_bench};
     use super::*;
 
     const TOKEN: u64 = 0x0123_4567_89ab_cdef;
@@ -165,6 +170,7 @@ mod tests {
             let (bench, disk, _) = set_aside(&[&with(TOKEN), b"between"]);
             disk.plan(ahead, Fault::Error { partial: 3 });
             let first = bench.spool.blank_aside(&[TOKEN].into());
+            assert!(!disk.paths().iter().any(|path| path.ends_with(recovery::NEW_NAME)), "step {ahead}");
             let records: Vec<Vec<u8>> = bench.spool.aside().next().unwrap().records().map(<[u8]>::to_vec).collect();
             assert!(records == [with(TOKEN), b"between".to_vec()] || records == [with(0), b"between".to_vec()]);
             bench.spool.blank_aside(&[TOKEN].into()).unwrap();
@@ -174,5 +180,53 @@ mod tests {
                 return;
             }
         }
+    }
+
+    #[test]
+    fn a_seal_removes_what_an_attempt_to_blank_has_left() {
+        let (bench, disk, _) = set_aside(&[&with(TOKEN)]);
+        // The sync fails, and so does the removal of what was written.
+        for ahead in [2, 3] {
+            disk.plan(ahead, Fault::Error { partial: 0 });
+        }
+        assert!(bench.spool.blank_aside(&[TOKEN].into()).is_err());
+        assert!(disk.paths().iter().any(|path| path.ends_with(recovery::NEW_NAME)), "the control: it is there");
+        assert_eq!(bench.spool.discard_aside().unwrap(), 1);
+        assert_eq!(disk.paths(), [super::super::tests::folder().join("identity")]);
+    }
+
+    #[test]
+    fn one_that_could_not_be_renamed_is_blanked_and_removed_under_its_own_name() {
+        let (mut bench, disk, clock) = new_bench(&Options::default());
+        assert!(bench.append(&[&with(TOKEN), b"between"]).iter().all(Result::is_ok));
+        let id = bench.rotate();
+        let path = bench.spool.shared().path(id);
+        // Of a format that this program does not know.
+        disk.damage(&path, |bytes| {
+            bytes[8] = 9;
+            let sum = crc32c::crc32c(&bytes[..36]);
+            bytes[36..40].copy_from_slice(&sum.to_le_bytes());
+        });
+        disk.plan(0, Fault::Error { partial: 0 });
+        let opened = Bench::open(&disk, &Options::default(), &clock);
+        assert_eq!((opened.spool.depth().aside, disk.paths().contains(&path)), (1, true), "the rename failed");
+        assert_eq!(opened.spool.blank_aside(&[TOKEN].into()).unwrap(), 1);
+        let bytes = super::super::Filesystem::read(&disk, &path).unwrap();
+        assert!(!bytes.windows(8).any(|window| window == TOKEN.to_le_bytes()));
+        assert_eq!(opened.spool.discard_aside().unwrap(), 1);
+        assert!(!disk.paths().contains(&path));
+    }
+
+    #[test]
+    fn what_is_offered_again_is_not_taken_for_what_was_set_aside() {
+        let (bench, disk, id) = set_aside(&[&with(TOKEN)]);
+        let (path, aside) = (bench.spool.shared().path(id), bench.spool.shared().aside_path(id));
+        // Copied back, not moved.
+        let bytes = super::super::Filesystem::read(&disk, &aside).unwrap();
+        super::super::Filesystem::create(&disk, &path).unwrap().append(&bytes).unwrap();
+        let opened = Bench::open(&disk, &Options::default(), &TestClock::new());
+        assert_eq!((opened.spool.sealed(), opened.spool.discard_aside().unwrap()), (vec![id], 1));
+        assert_eq!(opened.contents(id), [with(TOKEN)]);
+        assert!(!disk.paths().contains(&aside));
     }
 }

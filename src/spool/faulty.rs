@@ -14,7 +14,7 @@ use super::{File, Filesystem, lock};
 
 /// What happens at an operation that changes something.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It fails, after writing this many bytes if it is a write.
     Error { partial: usize },
     /// It fails in the same way, and so does everything after it until [`FaultyFilesystem::crash`].
@@ -23,7 +23,7 @@ pub(super) enum Fault {
 
 /// What a crash leaves of the things that were not synced.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Survival {
+pub(crate) enum Survival {
     /// Nothing.
     Nothing,
     /// Everything, for now: the process was killed, but the machine goes on and syncs nothing by itself.
@@ -37,7 +37,7 @@ pub(super) enum Survival {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct FaultyFilesystem {
+pub(crate) struct FaultyFilesystem {
     disk: Arc<Mutex<Disk>>,
 }
 
@@ -67,28 +67,28 @@ struct Handle {
 
 impl FaultyFilesystem {
     /// Lets the operation that comes after `ahead` others go wrong.
-    pub(super) fn plan(&self, ahead: u64, fault: Fault) {
+    pub(crate) fn plan(&self, ahead: u64, fault: Fault) {
         let mut disk = self.disk();
         let at = disk.operations + ahead;
         disk.faults.insert(at, fault);
     }
 
     /// Operations so far that change something.
-    pub(super) fn operations(&self) -> u64 {
+    pub(crate) fn operations(&self) -> u64 {
         self.disk().operations
     }
 
-    pub(super) fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         self.disk().down
     }
 
     /// Lets writes fail when all files together would exceed this size.
-    pub(super) fn set_capacity(&self, bytes: Option<usize>) {
+    pub(crate) fn set_capacity(&self, bytes: Option<usize>) {
         self.disk().capacity = bytes;
     }
 
     /// Loses what was not synced, and works again.
-    pub(super) fn crash(&self, survival: Survival) {
+    pub(crate) fn crash(&self, survival: Survival) {
         let mut disk = self.disk();
         disk.down = false;
         disk.faults.clear();
@@ -116,14 +116,14 @@ impl FaultyFilesystem {
     }
 
     /// Changes a file behind the back of everyone.
-    pub(super) fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut disk = self.disk();
         let file = disk.names[path];
         change(&mut disk.files[file].cached);
         disk.files[file].durable = disk.files[file].cached.clone();
     }
 
-    pub(super) fn paths(&self) -> Vec<PathBuf> {
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
         self.disk().names.keys().cloned().collect()
     }
 

@@ -41,7 +41,7 @@ mod writer;
 mod damage;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
-mod faulty;
+pub(crate) mod faulty;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 mod model;

@@ -82,6 +82,15 @@ pub(super) struct State {
     ended: bool,
 }
 
+impl State {
+    fn forget(&mut self, id: SegmentId) {
+        if let Some(stored) = self.segments.remove(&id) {
+            self.stored_bytes -= stored.bytes;
+            self.stored_records -= stored.records;
+        }
+    }
+}
+
 pub(super) struct Shared {
     pub(super) filesystem: Arc<dyn Filesystem>,
     pub(super) folder: PathBuf,
@@ -131,6 +140,14 @@ impl Shared {
 
     pub(super) fn aside_path(&self, id: SegmentId) -> PathBuf {
         self.folder.join(segment::aside_name(id))
+    }
+
+    /// Where a segment that is set aside may lie: under its first name too, which it keeps where it was set aside at
+    /// opening and could not be renamed. One that is offered again has that name for itself.
+    pub(super) fn aside_paths(&self, id: SegmentId) -> Vec<PathBuf> {
+        let is_offered = self.lock().segments.contains_key(&id);
+        let first = (!is_offered).then(|| self.path(id));
+        [self.aside_path(id)].into_iter().chain(first).collect()
     }
 
     /// Adds a request and wakes the writer if it sleeps.
@@ -202,11 +219,14 @@ impl Shared {
     }
 
     pub(super) fn forget(&self, id: SegmentId) {
+        self.lock().forget(id);
+    }
+
+    /// Under one lock: a segment that is in neither list for a moment would be missed by a seal.
+    pub(super) fn set_aside(&self, id: SegmentId) {
         let mut state = self.lock();
-        if let Some(stored) = state.segments.remove(&id) {
-            state.stored_bytes -= stored.bytes;
-            state.stored_records -= stored.records;
-        }
+        state.forget(id);
+        state.aside.insert(id);
     }
 
     pub(super) fn sealed_segment(&self, id: SegmentId) -> Option<Stored> {

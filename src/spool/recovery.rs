@@ -20,7 +20,7 @@ use super::{Filesystem, OpenError, Recovered, identity};
 use crate::log::{Cause, Fault, Line};
 
 /// Where a segment is written anew before it takes its place.
-const NEW_NAME: &str = "segment.new";
+pub(super) const NEW_NAME: &str = "segment.new";
 
 /// State to start from.
 pub(super) struct Found {
@@ -86,7 +86,7 @@ pub(super) fn recover(
             Examined::Unusable(why) => why,
         };
         Line::SegmentAside { segment: id, fault: why }.write();
-        // If this fails, it is not offered all the same, and the next opening tries again.
+        // If this fails, it is set aside under its own name, and the next opening tries again.
         drop(filesystem.rename(&folder.join(segment::file_name(id)), &folder.join(segment::aside_name(id))));
         drop(filesystem.sync_folder(folder));
         found.aside.insert(id);
@@ -130,7 +130,6 @@ fn settle(filesystem: &dyn Filesystem, folder: &Path, path: &Path, bytes: &[u8])
     match replace(filesystem, folder, path, bytes) {
         // A full disk must not stand in the way of emptying it: what the system shows is then as good as it gets.
         Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-            filesystem.remove(&folder.join(NEW_NAME))?;
             filesystem.open(path)?.sync()?;
             filesystem.sync_folder(folder)
         }
@@ -138,16 +137,22 @@ fn settle(filesystem: &dyn Filesystem, folder: &Path, path: &Path, bytes: &[u8])
     }
 }
 
-/// Puts a file with these bytes in the place of another, durably and at once.
+/// Puts a file with these bytes in the place of another, durably and at once. Where it fails, no second file is left: it
+/// would hold rows and tokens that nobody looks for.
 pub(super) fn replace(filesystem: &dyn Filesystem, folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = folder.join(NEW_NAME);
     match filesystem.remove(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = filesystem.create(&new)?;
-    file.append(bytes)?;
-    file.sync()?;
-    filesystem.rename(&new, path)?;
+    let written = write(filesystem, &new, bytes).and_then(|()| filesystem.rename(&new, path));
+    // If this fails too, a seal tries again.
+    written.inspect_err(|_| drop(filesystem.remove(&new)))?;
     filesystem.sync_folder(folder)
+}
+
+fn write(filesystem: &dyn Filesystem, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = filesystem.create(path)?;
+    file.append(bytes)?;
+    file.sync()
 }

@@ -196,6 +196,27 @@ fn a_failed_sync_fails_its_callers_and_the_next_records_go_to_a_new_segment() {
 }
 
 #[test]
+fn an_end_that_cannot_be_cut_off_is_tried_again_by_the_clock_and_not_by_every_batch() {
+    let (mut bench, disk, clock) = new_bench(&Options { segment_age: Duration::from_secs(60), ..Options::default() });
+    assert_eq!(bench.append(&[b"kept"]), [TAKEN]);
+    // The append fails, and so does its cutting.
+    for ahead in [0, 1] {
+        disk.plan(ahead, Fault::Error { partial: 3 });
+    }
+    assert_eq!(bench.append(&[b"lost"]), [Err(AppendError::Sync)]);
+    assert_eq!(bench.append(&[b"a new segment"]), [TAKEN]);
+    assert!(bench.spool.sealed().is_empty(), "it is not offered");
+    let before = disk.operations();
+    for _ in 0..5 {
+        assert_eq!(bench.append(&[b"batch"]), [TAKEN]);
+    }
+    assert_eq!(disk.operations() - before, 10, "an append and a sync for each batch");
+    clock.advance(Duration::from_secs(1));
+    bench.writer.step();
+    assert_eq!(bench.all_sealed(), [b"kept"]);
+}
+
+#[test]
 fn no_failure_at_any_operation_acknowledges_what_is_not_durable() {
     for ahead in 0..12 {
         for partial in [0, 1, 30, 1000] {

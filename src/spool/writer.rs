@@ -30,7 +30,7 @@ pub(super) struct Writer {
     current: Option<Current>,
     /// Segments whose failed end could not be cut off yet. They are not offered: their token must not stand for
     /// fewer records in this process than in the next.
-    uncut: Vec<Current>,
+    uncut: Vec<Uncut>,
     /// Bytes of the batch; kept to save allocations.
     buffer: Vec<u8>,
     next_id: u64,
@@ -46,6 +46,12 @@ struct Current {
     length: u64,
     records: u32,
     begun: Instant,
+}
+
+struct Uncut {
+    segment: Current,
+    /// When it is tried again: not with every batch, which would wait for it.
+    again: Instant,
 }
 
 #[derive(Default)]
@@ -74,7 +80,8 @@ impl Writer {
             self.work();
         }
         self.seal();
-        self.cut();
+        // The last chance: none waits for its time.
+        self.cut((self.shared.clock)() + CUT_AGAIN);
     }
 
     /// Does everything that is waiting, without waiting for more.
@@ -86,16 +93,15 @@ impl Writer {
 
     fn wait(&mut self) -> bool {
         let age = self.shared.options.segment_age;
-        let mut deadline = self.current.as_ref().and_then(|current| current.begun.checked_add(age));
-        if !self.uncut.is_empty() {
-            let again = (self.shared.clock)().checked_add(CUT_AGAIN);
-            deadline = deadline.into_iter().chain(again).min();
-        }
+        let of_age = self.current.as_ref().and_then(|current| current.begun.checked_add(age));
+        let deadline = self.uncut.iter().map(|uncut| uncut.again).chain(of_age).min();
         self.shared.wait(&mut self.taken, deadline)
     }
 
     fn work(&mut self) {
-        self.cut();
+        if !self.uncut.is_empty() {
+            self.cut((self.shared.clock)());
+        }
         self.seal_if_old();
         loop {
             let batch = self.gather();
@@ -237,14 +243,20 @@ impl Writer {
             drop(self.shared.filesystem.remove(&self.shared.path(current.id)));
             return;
         }
-        self.uncut.push(current);
-        self.cut();
+        let now = (self.shared.clock)();
+        self.uncut.push(Uncut { segment: current, again: now });
+        self.cut(now);
     }
 
-    /// Cuts off what a failed batch left behind the synced part, and seals what it can be cut off of.
-    fn cut(&mut self) {
+    /// Cuts off what a failed batch left behind the synced part, and seals what it can be cut off of: of the segments
+    /// whose turn it is by `now`.
+    fn cut(&mut self, now: Instant) {
         let shared = &self.shared;
-        self.uncut.retain_mut(|segment| {
+        self.uncut.retain_mut(|Uncut { segment, again }| {
+            if *again > now {
+                return true;
+            }
+            *again = now + CUT_AGAIN;
             let cut = segment.file.truncate(segment.length).and_then(|()| segment.file.sync());
             match cut {
                 Ok(()) => shared.seal(segment.id),

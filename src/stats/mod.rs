@@ -11,6 +11,7 @@ mod consistent;
 mod numbers;
 mod period;
 mod query;
+mod seal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +30,9 @@ pub(crate) use query::Parameters as QueryParameters;
 pub use query::{
     ActivityQuery, AppQuery, Asked, Breakdown, EventsQuery, Interval, PlacesQuery, Problem, ReleaseQuery,
 };
+pub(crate) use seal::{Seal, seals as all_seals};
 
-use crate::seal::release::{HOURS, by_hour};
+use crate::seal::release::by_hour;
 use crate::store::{Statement, Store, StoreError};
 
 /// A value of a release.
@@ -40,28 +42,6 @@ struct Value {
     dims: Vec<String>,
     value: i64,
     margin: f64,
-}
-
-/// How a release of a day was made.
-#[derive(Debug, Clone, Deserialize)]
-struct Seal {
-    day: Date,
-    release: String,
-    dims: Vec<String>,
-    bound: u32,
-    epsilon: f64,
-    scale: f64,
-    threshold: i64,
-    mechanism: String,
-    suppressed: String,
-    window: u8,
-    windows: u8,
-}
-
-impl Seal {
-    fn hour(&self) -> Option<LastHour> {
-        (self.window < HOURS).then_some(LastHour { day: self.day, hour: self.window })
-    }
 }
 
 /// What is asked about: an app and a period.
@@ -252,11 +232,7 @@ pub fn state(store: &dyn Store, scope: &Scope) -> Result<String, StoreError> {
 }
 
 fn seals(store: &dyn Store, scope: &Scope, releases: &[&str]) -> Result<Vec<Seal>, StoreError> {
-    let statement = Statement::new(include_str!("sql/seals.sql"))
-        .bind("app", &scope.app)
-        .bind("from", scope.period.from)
-        .bind("to", scope.period.to);
-    let mut seals: Vec<Seal> = store.rows(&statement)?;
+    let mut seals = all_seals(store, scope)?;
     seals.retain(|seal| releases.contains(&seal.release.as_str()));
     Ok(seals)
 }
@@ -288,21 +264,21 @@ impl Made {
         let period = scope.period;
         let asked = period.from.series(1.day()).take_while(|day| *day <= period.to);
         let missing_days = asked.filter(|day| !days.contains(day)).collect();
-        let last_hour = seals.iter().filter_map(Seal::hour).max();
+        let hour = |seal: &Seal| seal.hour().map(|hour| LastHour { day: seal.day, hour });
+        let last_hour = seals.iter().filter_map(hour).max();
         let mut releases: Vec<Parameters> = Vec::new();
         let mut suppressed: BTreeMap<(String, String), u64> = BTreeMap::new();
         for seal in seals {
-            let left_out: Vec<(String, u64)> = serde_json::from_str(&seal.suppressed).unwrap_or_default();
-            for (breakdown, n) in left_out {
+            for (breakdown, n) in seal.suppressed() {
                 *suppressed.entry((seal.release.clone(), breakdown)).or_default() += n;
             }
             let parameters = Parameters {
-                windows: seal.hour().map(|_| seal.windows),
-                name: seal.release,
+                windows: seal.windows(),
                 bound: seal.bound,
-                epsilon: Some(seal.epsilon).filter(|epsilon| *epsilon > 0.0),
-                scale: Some(seal.scale).filter(|scale| *scale > 0.0),
-                threshold: (seal.threshold != i64::MIN).then_some(seal.threshold),
+                epsilon: seal.epsilon(),
+                scale: seal.scale(),
+                threshold: seal.threshold(),
+                name: seal.release,
                 mechanism: seal.mechanism,
             };
             if !releases.contains(&parameters) {

@@ -17,7 +17,8 @@
 //!
 //! Points, in the order of the data: `spool.rotate` (a segment's file is created), `spool.write`, `spool.sync`,
 //! `spool.synced`, `loader.insert`, `loader.inserted`, `loader.keep`, `spool.remove`, `seal.journal`, `seal.publish`,
-//! `seal.published`, `seal.drop`. Those of a seal are passed by hours first, then by the day.
+//! `seal.published`, `seal.drop`, `seal.destroy` (before the key goes), `seal.audit` (before the entry), `seal.remove` (before
+//! the journal goes). Those of a seal are passed by hours first, then by the day; the last four by the day alone.
 //!
 //! Does not: reach the engine's own files and the day keys. For those, kill -9 stays what it is.
 
@@ -56,7 +57,7 @@ pub fn clock_ms() -> i64 {
 }
 
 /// Passes a point, at which the process may be killed.
-fn pass(point: &'static str) {
+pub(crate) fn pass(point: &'static str) {
     if FILE.is_none() {
         return;
     }

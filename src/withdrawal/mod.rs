@@ -394,8 +394,7 @@ impl Withdrawals {
             tokens
         };
         let (usage, places) = (tokens(Purpose::Usage), tokens(Purpose::Location));
-        let of_usage: Vec<Token> = usage.iter().map(|(.., token)| *token).collect();
-        self.sealer.ingest.forget(&of_usage);
+        self.sealer.ingest.forget(usage.iter().map(|(day, _, token)| (Day(*day), *token)));
         let device = |(day, app, token): &(u16, u32, Token)| Device { day: *day, app: *app, token: token.get() };
         let [usage, places] = [usage, places].map(|tokens| tokens.iter().map(device).collect::<Vec<_>>());
         // Before the store: rows of a segment that is put back would come in again.

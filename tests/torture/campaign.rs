@@ -20,7 +20,7 @@ use crate::plan::{Outcome, Plan};
 use crate::{DAY_MS, NOW_MS, date, say};
 
 /// Points at which the collector is killed while it takes and loads reports.
-const POINTS: [&str; 8] = [
+pub const POINTS: [&str; 8] = [
     "spool.rotate",
     "spool.write",
     "spool.sync",
@@ -31,8 +31,16 @@ const POINTS: [&str; 8] = [
     "spool.remove",
 ];
 /// Points of a seal, and how often each is passed: by the hours that were missed, then by the day.
-const SEAL_POINTS: [(&str, u64); 4] =
-    [("seal.journal", 2), ("seal.publish", 4), ("seal.published", 4), ("seal.drop", 1)];
+pub const SEAL_POINTS: [(&str, u64); 7] = [
+    ("seal.journal", 2),
+    ("seal.publish", 4),
+    ("seal.published", 4),
+    ("seal.drop", 1),
+    ("seal.destroy", 1),
+    ("seal.audit", 1),
+    ("seal.remove", 1),
+];
+/// In the first three nothing reaches the store, so that segments stay to be damaged.
 const OUTAGES: [&str; 6] = ["away", "full", "readonly", "slow", "late", "hangs"];
 /// A collector that makes no progress for so long hangs.
 const STUCK: Duration = Duration::from_secs(60);
@@ -130,7 +138,7 @@ impl Campaign {
         say(&format!(
             "{}: {} kills, {} events acknowledged so far: {} missing, {} twice, {} problems{}",
             date(day),
-            self.done("kills"),
+            self.outcome.done("kills"),
             total.events,
             total.missing,
             total.twice,
@@ -169,7 +177,11 @@ impl Campaign {
                 self.count_kill("while starting");
             }
             _ => {
-                let point = POINTS[self.chance.random_range(0..POINTS.len())];
+                // Each once, then any.
+                let untried = POINTS.into_iter().filter(|point| self.outcome.done(&format!("kill {point}")) == 0);
+                let untried: Vec<&str> = untried.collect();
+                let points = if untried.is_empty() { POINTS.to_vec() } else { untried };
+                let point = points[self.chance.random_range(0..points.len())];
                 self.kill_at(point);
             }
         }
@@ -201,7 +213,9 @@ impl Campaign {
     }
 
     fn outage(&mut self) {
-        let mode = OUTAGES[self.chance.random_range(0..OUTAGES.len())];
+        // Until a record was flipped, an outage in which one can be.
+        let has_flipped = self.outcome.done("flipped records") > 0;
+        let mode = OUTAGES[self.chance.random_range(0..if has_flipped { OUTAGES.len() } else { 3 })];
         self.place.order("store", mode);
         // The spool takes what comes, until its disk is full.
         let (answers, put_off) = self.shared.progress();
@@ -212,7 +226,7 @@ impl Campaign {
         if !self.wait(STUCK, goes_on) {
             self.problem(format!("nothing is answered while the store is {mode}"));
         }
-        let damages = ["away", "full", "readonly"].contains(&mode) && self.chance.random_bool(0.5);
+        let damages = OUTAGES[..3].contains(&mode) && (!has_flipped || self.chance.random_bool(0.5));
         if damages || self.chance.random_bool(0.4) {
             self.kill("in an outage");
             if damages {
@@ -228,7 +242,7 @@ impl Campaign {
     fn failing_sync(&mut self) {
         let how = if self.chance.random_bool(0.5) { "error" } else { "leak" };
         self.place.order("sync", how);
-        self.put_off(3);
+        self.put_off(3, |_| ());
         if self.chance.random_bool(0.5) {
             self.kill("while syncs fail");
             self.place.end("sync");
@@ -241,11 +255,12 @@ impl Campaign {
     fn full_disk(&mut self) {
         let is_real = self.place.has_small_disk();
         if is_real {
-            self.place.fill_disk()
+            // What the loader frees is filled too.
+            self.put_off(3, |campaign| campaign.place.fill_disk());
         } else {
-            self.place.order("disk", "full")
+            self.place.order("disk", "full");
+            self.put_off(3, |_| ());
         }
-        self.put_off(3);
         if self.chance.random_bool(0.5) {
             self.kill("on a full disk");
             // It starts on a full disk too, and loads what there is.
@@ -260,7 +275,7 @@ impl Campaign {
     }
 
     fn after_a_kill(&mut self) {
-        if self.chance.random_bool(0.25) {
+        if self.outcome.done("torn ends") == 0 || self.chance.random_bool(0.25) {
             let Some(newest) = self.segments().pop() else { return };
             let garbage: Vec<u8> = (0..self.chance.random_range(1..300)).map(|_| self.chance.random()).collect();
             std::fs::OpenOptions::new().append(true).open(newest).unwrap().write_all(&garbage).unwrap();
@@ -354,9 +369,9 @@ impl Campaign {
             if let Some(running) = self.place.spawn().ready() {
                 self.running = Some(running);
                 self.open();
-                let died = self.wait(Duration::from_secs(10), |campaign| {
-                    campaign.running.as_mut().is_some_and(Running::is_dead)
-                });
+                // The first one of a day meets a seal that begins: it comes to every point, however long it takes.
+                let limit = if kill == 0 { STUCK } else { Duration::from_secs(10) };
+                let died = self.wait(limit, |campaign| campaign.running.as_mut().is_some_and(Running::is_dead));
                 if !died {
                     // The seal was past this point already.
                     self.kill("at random");
@@ -446,10 +461,14 @@ impl Campaign {
         }
     }
 
-    /// Waits until clients were put off so many times more.
-    fn put_off(&mut self, times: u64) {
+    /// Waits until clients were put off so many times more, under a fault that is `kept_up`.
+    fn put_off(&mut self, times: u64, kept_up: impl Fn(&Campaign)) {
         let goal = self.shared.progress().1 + times;
-        if !self.wait(STUCK, |campaign| campaign.shared.progress().1 >= goal) {
+        let is_felt = |campaign: &mut Campaign| {
+            kept_up(campaign);
+            campaign.shared.progress().1 >= goal
+        };
+        if !self.wait(STUCK, is_felt) {
             self.problem("a fault was not felt".into());
         }
     }
@@ -472,10 +491,6 @@ impl Campaign {
     fn count_kill(&mut self, when: &str) {
         self.count("kills");
         self.count(&format!("kill {when}"));
-    }
-
-    fn done(&self, what: &str) -> u64 {
-        self.outcome.done.get(what).copied().unwrap_or(0)
     }
 
     fn problem(&mut self, what: String) {

@@ -108,7 +108,7 @@ impl Place {
     /// Fills the small disk to the last byte.
     pub fn fill_disk(&self) {
         use std::io::Write;
-        let mut file = std::fs::File::create(self.filler()).unwrap();
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(self.filler()).unwrap();
         for size in [1 << 16, 1 << 9, 1] {
             while file.write_all(&vec![0; size]).is_ok() {}
         }

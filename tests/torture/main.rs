@@ -38,14 +38,16 @@ fn what_was_acknowledged_is_stored_exactly_once_through_everything() {
         seal_kills: 2,
         broken: None,
     };
-    let plan = match std::env::var("TORTURE_KILLS").ok().and_then(|kills| kills.parse::<u32>().ok()) {
+    let full = std::env::var("TORTURE_KILLS").ok().and_then(|kills| kills.parse::<u32>().ok());
+    let plan = match full {
         None => short,
         Some(kills) => {
             Plan { days: 10, kills, outages: 24, failing_syncs: 16, full_disks: 8, seal_kills: 4, ..short }
         }
     };
-    let outcome = campaign::run(plan);
+    let outcome = campaign::run(plan.clone());
     table(&outcome);
+    assert_done(&plan, full.is_some(), &outcome);
     let total = &outcome.total;
     assert!(total.problems.is_empty(), "{:#?}", total.problems);
     assert_eq!((total.missing, total.twice, total.invented), (0, 0, 0));
@@ -66,6 +68,27 @@ fn a_collector_whose_inserts_have_no_token_is_caught() {
     let outcome = campaign::run(broken("no_token"));
     table(&outcome);
     assert!(outcome.total.twice > 0, "the campaign did not notice");
+}
+
+/// A campaign shows nothing of a fault that did not happen.
+fn assert_done(plan: &Plan, is_full: bool, outcome: &Outcome) {
+    let seals = u64::from(plan.days) * plan.seal_kills as u64;
+    for (what, least) in [
+        ("kills", u64::from(plan.kills)),
+        ("store outages", u64::from(plan.outages)),
+        ("failing syncs", u64::from(plan.failing_syncs)),
+        ("full disks", u64::from(plan.full_disks)),
+        // A short one has not the time for every damage.
+        ("torn ends", u64::from(is_full)),
+        ("flipped records", u64::from(is_full)),
+        ("days sealed", u64::from(plan.days).min(seals)),
+    ] {
+        assert!(outcome.done(what) >= least, "{what}: {} of {least}", outcome.done(what));
+    }
+    // Nor for every point.
+    let points = campaign::POINTS.into_iter().chain(campaign::SEAL_POINTS.map(|(point, _)| point));
+    let left_out: Vec<&str> = points.filter(|point| outcome.done(&format!("kill {point}")) == 0).collect();
+    assert!(!is_full || left_out.is_empty(), "nobody was killed at {left_out:?}");
 }
 
 /// The same campaign, shorter still.

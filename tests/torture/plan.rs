@@ -29,3 +29,10 @@ pub struct Outcome {
     pub lost: u64,
     pub put_off: u64,
 }
+
+impl Outcome {
+    /// How often something was done.
+    pub fn done(&self, what: &str) -> u64 {
+        self.done.get(what).copied().unwrap_or(0)
+    }
+}

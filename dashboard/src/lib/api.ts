@@ -8,9 +8,6 @@ export type Events = Schemas["Events"];
 export type Places = Schemas["Places"];
 export type Cell = Schemas["Cell"];
 export type Release = Schemas["ReleaseValues"];
-export type Catalogue = Schemas["Catalogue"];
-export type Keys = Schemas["Keys"];
-export type AuditLog = Schemas["AuditLog"];
 export type Ledger = Schemas["Ledger"];
 export type Preview = Schemas["Preview"];
 export type Made = Pick<Activity, "fresh" | "releases" | "suppressed" | "period">;
@@ -33,6 +30,14 @@ export class Failure extends Error {
         super(code);
     }
 }
+
+/** What went wrong, for people. */
+export function said(error: unknown, texts: Record<(typeof told)[number] | "unknown", string>): string {
+    const code = error instanceof Failure ? told.find((one) => one === error.code) : undefined;
+    // Also where a part of the page is not there any more, since a newer version runs: it is loaded anew.
+    return texts[code ?? "unknown"];
+}
+const told = ["offline", "unauthorized", "rate_limited", "store_unavailable", "invalid_query"] as const;
 
 async function send(path: string, init: RequestInit = {}): Promise<Response> {
     let response: Response;

@@ -1,4 +1,7 @@
 // Sums of values and margins. A margin of independent values grows with the root of the sum of squares.
+import type { Point } from "./Chart.svelte";
+import { shifted } from "./format";
+
 export interface Value {
     value: number;
     margin: number;
@@ -19,9 +22,18 @@ export const mean = (values: Value[]): Value | undefined => {
 export function change(before: Value | undefined, after: Value | undefined): Value | undefined {
     if (!before || !after || before.value <= before.margin) return undefined;
     const ratio = after.value / before.value;
-    const relative = Math.hypot(after.margin / after.value, before.margin / before.value);
-    return { value: ratio - 1, margin: Math.abs(ratio) * relative };
+    return { value: ratio - 1, margin: Math.hypot(after.margin, ratio * before.margin) / before.value };
 }
 
 /** A change that the noise alone could have made is none to speak of. */
 export const isClear = (value: Value) => Math.abs(value.value) > value.margin;
+
+/** A value for each day of a period, summed where a day has several. */
+export function byDay(from: string, length: number, values: (Value & { day: string })[]): Point[] {
+    return Array.from({ length }, (_, at) => {
+        const day = shifted(from, at);
+        const those = values.filter((one) => one.day === day);
+        const total = sum(those);
+        return { day, value: those.length === 0 ? null : total.value, margin: total.margin };
+    });
+}

@@ -43,7 +43,25 @@ function read(): View {
 }
 
 export const view: View = $state(read());
-addEventListener("hashchange", () => Object.assign(view, read()));
+
+/**
+ * A token that came with the address, such as the demo's: it is taken out of it, and waits in the form of the page that
+ * it is for. It is not sent before somebody says so: a link of a stranger must not sign anyone in.
+ */
+export const offered = $state({ token: "" });
+
+function look(): void {
+    const found = /^#token=(tk([rof])_[0-9a-f]{64})$/.exec(location.hash);
+    if (!found) {
+        Object.assign(view, read());
+        return;
+    }
+    offered.token = found[1] ?? "";
+    view.page = found[2] === "f" ? "privacy" : found[2] === "o" ? "data" : "overview";
+    history.replaceState(null, "", link({}));
+}
+look();
+addEventListener("hashchange", look);
 
 /** The address of a view that differs from this one. */
 export function link(change: Partial<View>): string {
@@ -62,16 +80,3 @@ export function go(change: Partial<View>): void {
 
 /** Who is signed in; none until the collector has said. */
 export const known: { session: Session | undefined } = $state({ session: undefined });
-
-/**
- * A token that came with the address, such as the demo's: it is taken out of it, and waits in the form of the page that
- * it is for. It is not sent before somebody says so: a link of a stranger must not sign anyone in.
- */
-export function offered(): string {
-    const found = /^#token=(tk([rof])_[0-9a-f]{64})$/.exec(location.hash);
-    if (!found) return "";
-    const page: Page = found[2] === "f" ? "privacy" : found[2] === "o" ? "data" : "overview";
-    history.replaceState(null, "", link({ page }));
-    view.page = page;
-    return found[1] ?? "";
-}

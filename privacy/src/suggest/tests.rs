@@ -37,7 +37,10 @@ fn a_device_that_is_forgotten_has_sent_nothing() {
         send(&mut suggestions, device, "wish_list");
     }
     send(&mut suggestions, 7, "of_one_alone");
-    suggestions.forget(&[Token::of_number(7), Token::of_number(99)]);
+    suggestions.forget(Day(TODAY.0 - 1), Token::of_number(8));
+    for device in [7, 99] {
+        suggestions.forget(TODAY, Token::of_number(device));
+    }
     assert_eq!(suggestions.pending.iter().map(|name| name.marks.len()).collect::<Vec<_>>(), [48]);
     send(&mut suggestions, 50, "wish_list");
     assert!(names(&suggestions).is_empty(), "49 are left");

@@ -36,6 +36,8 @@ fn one_of_each() -> Vec<Event> {
     events.push(Event::Exported(Exported::places(&places, Recipient::Command)));
     let (_, analyst) = issue("the ministry", Role::Analyst, None).unwrap();
     events.push(Event::SignedIn(SignedIn::by(&analyst)));
+    events.push(Event::TokenAdded(TokenChanged::of(&analyst)));
+    events.push(Event::TokenRevoked(TokenChanged::of(&analyst)));
     let case = CaseNumber::parse("2026/17").unwrap();
     let (app, list) = (Some(AppId("kz.example.app".into())), ListName("04".to_owned()));
     let registered = WithdrawalRegistered { case: case.clone(), received: day, due: day, app, list: list.clone() };

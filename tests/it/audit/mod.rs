@@ -225,8 +225,13 @@ async fn places_that_are_handed_out_are_on_record_and_nothing_else() {
     assert_eq!(exported(&app), std::slice::from_ref(&record));
     let bearer = format!("Bearer {}", app.analyst_token);
     let headers = [("Authorization", bearer.as_str()), ("Accept", "application/geo+json")];
-    app.get("/v1/stats/places?period=yesterday&precision=5", &headers).await;
+    let answer = app.get("/v1/stats/places?period=yesterday&precision=5", &headers).await;
     assert_eq!(exported(&app), [record.clone(), record]);
+    // Whoever has it already is handed nothing.
+    let tag = format!("W/{}", answer.header("etag").unwrap());
+    let known = [headers[0], headers[1], ("If-None-Match", tag.as_str())];
+    assert_eq!(app.get("/v1/stats/places?period=yesterday&precision=5", &known).await.status, 304);
+    assert_eq!(exported(&app).len(), 2);
     let text = serde_json::to_string(&app.rows("SELECT * FROM audit")).unwrap();
     assert!(!text.contains(&app.analyst_token));
     assert_eq!(verified(&app), Ok(4));

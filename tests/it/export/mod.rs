@@ -2,12 +2,14 @@
 
 mod command;
 mod files;
+mod meanwhile;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tuman::control::{Reply, Request, carry_out};
 use zip::ZipArchive;
 
 use crate::harness::{APP, Answer, Setup, TestApp, report};
@@ -206,14 +208,45 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
 async fn few_exports_are_in_memory_at_one_time() {
     let app = with_a_sealed_day().await;
     let turns = app.app.exports.clone();
-    let all = turns.clone().acquire_many_owned(u32::try_from(tuman::app::EXPORTS).unwrap()).await.unwrap();
+    let all = (turns.wait().await, turns.wait().await);
+    assert_eq!(turns.free(), 0);
     let refused = app.export("/region?period=yesterday").await;
     assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limited"));
     assert!(refused.header("retry-after").is_some());
     drop(all);
+    // Of one token one: the other turn is left to others.
+    let grant = app.app.access().grant(&app.partner_token, 0).unwrap().clone();
+    let held = turns.take_for(&grant.sha256).unwrap();
+    assert_eq!(app.export("/region?period=yesterday").await.code(), "rate_limited");
+    let analyst = format!("Bearer {}", app.analyst_token);
+    let other = app.get("/v1/export/region?period=yesterday", &[("Authorization", &analyst)]).await;
+    assert_eq!(other.status, 200);
+    drop(held);
     for _ in 0..=tuman::app::EXPORTS {
         assert_eq!(app.export("/region?period=yesterday").await.status, 200);
     }
     // Each gave its turn back when it was sent.
-    assert_eq!(turns.available_permits(), tuman::app::EXPORTS);
+    assert_eq!(turns.free(), tuman::app::EXPORTS);
+}
+
+#[actix_web::test]
+async fn a_command_waits_for_its_turn_like_everyone() {
+    let app = with_a_sealed_day().await;
+    let (exports, questions) = (app.app.exports.clone(), &app.app.questions);
+    let (all_exports, all_questions) = (exports.free(), questions.available_permits());
+    let held = (exports.wait().await, exports.wait().await);
+    let asked = questions.acquire_many(all_questions as u32).await.unwrap();
+    let parameters = vec![("period".to_owned(), "yesterday".to_owned())];
+    let request = Request::Export { file: Some("region".into()), parameters, basis: None };
+    let shared = app.app.clone().into_inner();
+    let mut command = std::pin::pin!(carry_out(request, "", &shared));
+    // A turn that is given back goes to whoever has waited longest, at once.
+    assert!(futures_util::poll!(&mut command).is_pending());
+    drop(held);
+    assert_eq!(exports.free(), all_exports - 1);
+    assert!(futures_util::poll!(&mut command).is_pending());
+    drop(asked);
+    assert_eq!(questions.available_permits(), all_questions - 1);
+    assert!(matches!(command.await, Reply::Exported { .. }));
+    assert_eq!((exports.free(), questions.available_permits()), (all_exports, all_questions));
 }

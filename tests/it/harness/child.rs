@@ -91,6 +91,19 @@ impl Child {
         self.process.wait().unwrap();
     }
 
+    /// SIGTERM; returns when its log says that it stops.
+    pub fn begin_to_stop(&self, folder: &Path) {
+        self.signal(rustix::process::Signal::TERM);
+        while !log(folder).contains("stopping") {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for its end; answers the exit code.
+    pub fn ended(mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
+    }
+
     /// SIGTERM; answers the exit code.
     pub fn terminate(self) -> Option<i32> {
         self.terminate_and_read().0

@@ -5,6 +5,7 @@ mod engine;
 mod logs;
 mod replay;
 mod reports;
+mod watched;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use engine::folder as engine_folder;
 pub use logs::{foreign, logged};
 pub use replay::{Counted, Seeded, sized, told};
 pub use reports::{Report, at, report};
+pub use watched::{Call, watched};
 
 /// 2026-10-05T10:00:00+05:00, a Monday.
 pub const NOW_MS: i64 = 1_791_176_400_000;

@@ -1,3 +1,4 @@
+mod access;
 mod collect;
 mod internal;
 mod preview;

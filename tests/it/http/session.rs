@@ -6,7 +6,7 @@ use tuman::access::{Grant, Role, file, issue};
 use crate::harness::{APP, Answer, HOUR_MS, NOW_MS, Setup, TestApp, report};
 use crate::http::stats::with_a_sealed_day;
 
-async fn sign_in(app: &TestApp, token: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn sign_in(app: &TestApp, token: &str, headers: &[(&str, &str)]) -> Answer {
     let body = json!({ "token": token }).to_string().into_bytes();
     let all = [&[("Content-Type", "application/json")], headers].concat();
     app.send("POST", &format!("{}/v1/session", app.url), &all, body).await
@@ -91,6 +91,25 @@ async fn every_refusal_is_the_same() {
 }
 
 #[actix_web::test]
+async fn behind_a_proxy_people_sign_in_and_the_cookie_goes_over_tls_alone() {
+    let app = TestApp::start().await;
+    let browser = [
+        ("Origin", "https://stats.example.kz"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("X-Forwarded-For", "203.0.113.9"),
+    ];
+    // The host is that of the collector, or the one that was asked for; a command sends no origin.
+    let passed = [&browser[..], &[("Host", "stats.example.kz")]].concat();
+    for headers in [&browser[..], &passed, &browser[2..]] {
+        let answer = sign_in(&app, &app.analyst_token, headers).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+        assert!(answer.header("set-cookie").unwrap().contains("; Secure"), "{headers:?}");
+    }
+    let near = sign_in(&app, &app.analyst_token, &[]).await;
+    assert!(!near.header("set-cookie").unwrap().contains("; Secure"));
+}
+
+#[actix_web::test]
 async fn a_session_changes_nothing() {
     let app = TestApp::start().await;
     let cookie = cookie(&sign_in(&app, &app.officer_token, &[]).await);
@@ -122,11 +141,13 @@ async fn a_session_ends_with_its_time_and_with_its_token() {
     let access = &app.app.config.paths.access;
     assert_eq!(file::revoke(access, "operator").unwrap(), 1);
     let (token, grant) = issue("short", Role::Operator, None).unwrap();
-    let expires = Some(jiff::Timestamp::from_millisecond(NOW_MS + 13 * HOUR_MS).unwrap());
-    file::add(access, &Grant { expires, ..grant }).unwrap();
+    let expires = jiff::Timestamp::from_millisecond(NOW_MS + 13 * HOUR_MS).unwrap();
+    file::add(access, &Grant { expires: Some(expires), ..grant }).unwrap();
     app.app.reload().unwrap();
     assert_eq!(role(&second).await, Value::Null, "its token is revoked");
-    let third = cookie(&sign_in(&app, &token, &[]).await);
+    let answer = sign_in(&app, &token, &[]).await;
+    assert_eq!(answer.json()["until"], expires.to_string(), "its token ends before its time");
+    let third = cookie(&answer);
     assert_eq!(role(&third).await, "operator");
     app.clock.set(NOW_MS + 13 * HOUR_MS);
     assert_eq!(role(&third).await, Value::Null, "its token has expired");
@@ -143,6 +164,12 @@ async fn whoever_tries_often_waits_whatever_they_have() {
         statuses.push(sign_in(&app, &wrong, &from).await.status);
     }
     assert_eq!(statuses, [401; 10]);
+    for spelling in ["/v1/%73ession", "/%76%31/session"] {
+        let json = [("Content-Type", "application/json"), from[0]];
+        let body = json!({ "token": wrong }).to_string();
+        let answer = app.send("POST", &format!("{}{spelling}", app.url), &json, body.into()).await;
+        assert_eq!(answer.status, 429, "{spelling}");
+    }
     let answer = sign_in(&app, &app.analyst_token, &from).await;
     assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limited"));
     assert_eq!(sign_in(&app, &app.analyst_token, &[("X-Forwarded-For", "203.0.113.10")]).await.status, 200);

@@ -2,11 +2,16 @@
 
 use serde_json::json;
 
-use crate::harness::{DAY_MS, NOW_MS, TestApp, report};
+use crate::harness::{DAY_MS, NOW_MS, Setup, TestApp, report};
 
 /// A collector with one sealed day: 400 phones, 300 of them in Astana, 100 in Almaty, eight events each.
 pub async fn with_a_sealed_day() -> TestApp {
-    let app = TestApp::start().await;
+    with_a_sealed_day_in(Setup::new()).await
+}
+
+/// The same, where something is different.
+pub async fn with_a_sealed_day_in(setup: Setup) -> TestApp {
+    let app = setup.start().await;
     for phone in 0..400 {
         let place = if phone % 4 == 0 {
             json!({ "lat": 43.238, "lon": 76.945 })

@@ -1,10 +1,14 @@
 //! The ledger while reports are on their way, when they were never received, and when someone changed it.
 
-use serde_json::json;
-use tuman::doctor;
-use tuman::store::Statement;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
-use crate::harness::{Setup, TestApp, report};
+use serde_json::json;
+use tuman::store::Statement;
+use tuman::{control, doctor};
+use tuman_privacy::refusal::Refusal;
+
+use crate::harness::{Child, Setup, TestApp, on, post, report};
 
 const PERIOD: &str = "/v1/ledger?period=2026-10-05..2026-10-05";
 
@@ -23,7 +27,7 @@ async fn what_is_on_its_way_is_in_flight_until_it_is_stored() {
     let now = account(&app).await;
     assert_eq!(
         now["days"],
-        json!([{ "day": "2026-10-05", "received": 3, "stored": 0, "duplicate": 0, "refused": {}, "in_flight": 3,
+        json!([{ "day": "2026-10-05", "received": 3, "stored": 0, "duplicate": 0, "refused": {}, "lost": 0, "in_flight": 3,
                  "balanced": true, "notes": {} }])
     );
     assert_eq!(now["balanced"], true);
@@ -65,6 +69,63 @@ async fn the_doctor_finds_a_ledger_that_was_changed() {
     assert!(!found.well && found.detail.contains("-2 events unaccounted for"), "{found:?}");
     let account = account(&app).await;
     assert_eq!((&account["balanced"], &account["days"][0]["balanced"]), (&json!(false), &json!(false)));
+}
+
+#[actix_web::test]
+async fn the_doctor_s_command_fails_on_a_ledger_that_was_changed() {
+    let app = TestApp::start().await;
+    app.collect(report().times(3)).await;
+    app.drain().await;
+    let file = app.folder.path().join("tuman.toml");
+    std::fs::write(file, "[paths]\ndata = \"data\"\nkeys = \"keys\"\naccess = \"access.toml\"\n").unwrap();
+    let socket = control::listen(&app.data()).unwrap();
+    let serving = actix_web::rt::spawn(control::serve(socket, app.app.clone().into_inner()));
+    let doctor = || async {
+        let folder = app.folder.path().to_owned();
+        let output = actix_web::web::block(move || on(&folder, &["doctor", "--json"])).await.unwrap();
+        let findings: Vec<doctor::Finding> = serde_json::from_slice(&output.stdout).unwrap();
+        let ill = findings.into_iter().filter(|finding| !finding.well).map(|finding| finding.what);
+        (output.status.code(), ill.collect::<Vec<String>>())
+    };
+    assert_eq!(doctor().await, (Some(0), Vec::new()));
+    let tamper = "INSERT INTO ledger SELECT toDate('2026-10-05'), 'kz.test.app', 'stored', 1";
+    app.store.execute(&Statement::new(tamper)).unwrap();
+    assert_eq!(doctor().await, (Some(3), vec!["ledger".to_owned()]));
+    serving.abort();
+}
+
+#[test]
+fn the_counters_of_events_add_up_in_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tokens = Child::init(folder);
+    let child = Child::serve(folder);
+    let now_ms = tuman::clock::Clock::now_ms(&tuman::clock::SystemClock);
+    let key = tokens["app_key"].as_str().unwrap();
+    // Of seven events five leave a row and two are refused; then the same report again, and one that is no report.
+    let upload =
+        report().times(7).sent(now_ms).with("/events/1", json!(5)).with("/events/2/name", json!("never_declared"));
+    let statuses = [upload.json(), upload.json(), "{}".into()].map(|body| post(&child.public, key, &body));
+    assert_eq!(statuses, [Some(202), Some(202), Some(422)]);
+    let metrics = metrics(&child.internal);
+    let value = |name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}:\n{metrics}")).parse().unwrap()
+    };
+    let of = |outcome: &str| value(&format!("tuman_events_{outcome}_total"));
+    assert_eq!(of("received"), of("accepted") + of("refused") + of("duplicate"));
+    assert_eq!(["received", "accepted", "refused", "duplicate"].map(of), [14, 5, 2, 7]);
+    let reasons = Refusal::ALL.map(|reason| value(&tuman::metrics::refused_name(reason)));
+    assert_eq!(reasons.iter().sum::<u64>(), of("refused"));
+    assert_eq!(child.terminate(), Some(0));
+}
+
+fn metrics(internal: &str) -> String {
+    let mut stream = TcpStream::connect(internal).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[actix_web::test]

@@ -123,6 +123,7 @@ fn truth() -> BTreeMap<Key, i64> {
         }
         for event in *events {
             add("event_devices", "event", &[event], *phones);
+            add("event_totals", "", &[], *phones);
             add("event_totals", "event", &[event], *phones);
             add("events_by_hour", "hour,event", &["09", event], *phones);
         }

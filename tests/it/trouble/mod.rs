@@ -1,11 +1,13 @@
 //! A store that is away, slow, full, read-only or hangs, and segments that cannot be loaded.
 
-mod store;
+pub mod store;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tuman::doctor::{Finding, examine};
+use tuman::ledger::flight::Sums;
 use tuman::loader::LoadError;
 use tuman::spool::SegmentId;
 
@@ -121,6 +123,31 @@ async fn a_segment_that_the_store_refuses_stops_no_other_and_is_set_aside() {
     let names: Vec<_> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
     assert_eq!(names, ["identity"]);
     assert!(spool_finding(&app).await.well);
+    // The account says so.
+    let booked = ["received", "stored", "duplicate", "lost"].map(|outcome| app.booked(outcome));
+    assert_eq!((booked, app.app.flight.total()), ([5, 2, 1, 2], Sums::default()));
+}
+
+#[actix_web::test]
+async fn a_segment_that_is_half_in_the_store_is_not_set_aside_and_stops_no_other() {
+    let (app, troubled) = start().await;
+    troubled.set(Mode::Hangs);
+    let id = sealed(&app, 1).await;
+    troubled.await_trouble(1).await;
+    // Its rows of usage are taken, those of places are not.
+    troubled.set(Mode::Refuses(format!("{}-places", app.app.spool.token(id))));
+    sealed(&app, 2).await;
+    // As often as would have it set aside, and once more.
+    let refused = tokio::time::timeout(Duration::from_secs(60), troubled.await_trouble(5));
+    assert!(refused.await.is_ok(), "it is tried again");
+    assert_eq!((app.booked("stored"), app.app.spool.depth().aside), (1, 0));
+    assert_eq!(app.app.spool.sealed(), [id]);
+    assert_eq!(app.app.loader.while_quiet(|| ()), None, "rows and ledger differ");
+    assert_eq!(app.number("SELECT toInt64(count()) AS n FROM usage_open"), 2);
+    troubled.set(Mode::Well);
+    app.drain().await;
+    assert_eq!(app.app.loader.while_quiet(|| ()), Some(()));
+    assert_eq!((app.booked("stored"), app.number("SELECT toInt64(count()) AS n FROM usage_open")), (2, 2));
 }
 
 #[actix_web::test]
@@ -165,7 +192,7 @@ async fn records_of_another_version_wait_for_it_and_stop_no_other_segment() {
     app.app.spool.append(vec![9, 1, 2, 3]).await.unwrap();
     let foreign = app.app.spool.rotate().await.unwrap();
     sealed(&app, 2).await;
-    assert!(matches!(app.app.loader.drain(std::time::Duration::from_secs(60)).await, Err(LoadError::Record(_))));
+    assert!(matches!(app.app.loader.drain(Duration::from_secs(60)).await, Err(LoadError::Record(_))));
     assert_eq!((app.booked("stored"), app.app.spool.sealed()), (2, vec![foreign]));
     let finding = spool_finding(&app).await;
     assert!(!finding.well && finding.detail.contains("another version"), "{finding:?}");
@@ -178,6 +205,27 @@ async fn records_of_another_version_wait_for_it_and_stop_no_other_segment() {
     app.clock.advance(DAY_MS + HOUR_MS);
     app.app.sealer.seal(day).await.unwrap();
     assert_eq!((app.app.spool.sealed(), app.app.spool.depth().aside), (vec![], 0));
+}
+
+#[actix_web::test]
+async fn records_of_another_version_are_read_once() {
+    let (app, troubled) = start().await;
+    app.app.spool.append(vec![9, 1, 2, 3]).await.unwrap();
+    let foreign = app.app.spool.rotate().await.unwrap();
+    assert!(matches!(app.app.loader.drain(Duration::from_secs(60)).await, Err(LoadError::Record(_))));
+    // Whoever reads it again does not find it.
+    std::fs::remove_file(app.data().join("spool").join(format!("{foreign}.segment"))).unwrap();
+    // Others succeed, and one is tried again and again.
+    sealed(&app, 1).await;
+    assert!(app.app.loader.drain(Duration::from_secs(60)).await.is_err());
+    assert_eq!(app.booked("stored"), 1);
+    troubled.set(Mode::Hangs);
+    let id = sealed(&app, 2).await;
+    troubled.await_trouble(1).await;
+    troubled.set(Mode::Refuses(app.app.spool.token(id)));
+    troubled.await_trouble(4).await;
+    assert_eq!(app.app.loader.standing().foreign, [foreign].into());
+    assert_eq!(app.app.spool.depth().aside, 0);
 }
 
 #[actix_web::test]

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use tuman::store::{Description, Detail, Device, Found, Statement, Store, StoreError, Table};
+use tuman::store::{Detail, Store, StoreError};
+
+use crate::harness::{Call, watched};
 
 /// What the store does with inserts.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +35,11 @@ impl Troubled {
     }
 
     pub fn over(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
-        Arc::new(Wrapped { store, troubled: self.clone() })
+        let troubled = self.clone();
+        watched(store, move |_, call| match call {
+            Call::Insert(token) => troubled.pass(token),
+            _ => Ok(()),
+        })
     }
 
     pub fn set(&self, mode: Mode) {
@@ -80,41 +86,5 @@ impl Troubled {
             Mode::TooSlow => Err(StoreError::Timeout),
             Mode::Refuses(_) => Err(rejected(117, "INCORRECT_DATA")),
         }
-    }
-}
-
-struct Wrapped {
-    store: Arc<dyn Store>,
-    troubled: Troubled,
-}
-
-impl Store for Wrapped {
-    fn execute(&self, statement: &Statement) -> Result<(), StoreError> {
-        self.store.execute(statement)
-    }
-
-    fn select(&self, statement: &Statement) -> Result<Vec<u8>, StoreError> {
-        self.store.select(statement)
-    }
-
-    fn insert(&self, table: Table, token: &str, rows: &[u8]) -> Result<(), StoreError> {
-        self.troubled.pass(token)?;
-        self.store.insert(table, token, rows)
-    }
-
-    fn drop_day(&self, day: u16) -> Result<(), StoreError> {
-        self.store.drop_day(day)
-    }
-
-    fn find(&self, table: Table, devices: &[Device]) -> Result<Vec<Found>, StoreError> {
-        self.store.find(table, devices)
-    }
-
-    fn erase(&self, table: Table, devices: &[Device]) -> Result<(), StoreError> {
-        self.store.erase(table, devices)
-    }
-
-    fn describe(&self) -> Result<Description, StoreError> {
-        self.store.describe()
     }
 }

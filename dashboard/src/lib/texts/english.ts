@@ -53,7 +53,6 @@ export const english = {
     empty: {
         title: "Nothing is sealed in this period yet",
         text: "Numbers come when a day is over, its grace has ended and it is sealed. Choose a longer period, or see whether reports arrive.",
-        next: "The next day is sealed {at}.",
         connect: "Connect an app",
     },
     fresh: {
@@ -64,7 +63,7 @@ export const english = {
     },
     today: {
         title: "Today, by the hour",
-        coarser: "Coarser than the numbers of days: a device counts in its first {windows} of a day, and the noise is larger.",
+        coarser: "Coarser than the numbers of days: a device counts only in the first {windows} in which it is seen on a day, and the noise is larger.",
         chart: "Active devices by hour",
         hour: "Hour",
         below: "below {threshold}",
@@ -83,7 +82,6 @@ export const english = {
         fresh: "New devices",
         inPeriod: "in the period",
         events: "Events",
-        perDay: "{value} on a day",
         chartDevices: "Active devices by day",
         chartNew: "New devices by day",
         chartEvents: "Events by day",
@@ -102,7 +100,7 @@ export const english = {
     missing: {
         title: "What is missing, and why",
         none: "Nothing was left out in this period.",
-        text: "Values below a release's threshold are not published: they would be mostly noise, or too near to a person. They are part of the totals.",
+        text: "Values below a release's threshold are not published: they would be mostly noise, or too near to a person. Where a release has a total, they are part of it.",
         release: "Release",
         breakdown: "By",
         left: "Left out",
@@ -150,7 +148,6 @@ export const english = {
         devices: "Devices on a day",
         properties: "What is kept of it",
         none: "no properties",
-        release: "Release",
         releases: "Releases",
         releasesLead: "Default releases and those that the app's catalogue declares.",
         choose: "Show",
@@ -193,6 +190,7 @@ export const english = {
         stored: "Stored",
         duplicate: "Sent twice",
         refused: "Refused",
+        lost: "Lost",
         flight: "On the way",
         day: "Day",
         reasons: "Refused, by reason",
