@@ -188,15 +188,15 @@ mod tests {
         }
 
         fn release(&self, pages: Pages) {
-            self.released.lock().unwrap().push(whole(pages));
+            self.released.lock().unwrap().push(in_use(pages));
         }
     }
 
-    /// The bytes of whole pages.
+    /// The bytes of pages that are in use. What is behind them was never a secret's.
     #[cfg(target_os = "linux")]
-    fn whole(pages: Pages) -> Vec<u8> {
+    fn in_use(pages: Pages) -> Vec<u8> {
         use std::os::unix::fs::FileExt;
-        let mut bytes = vec![0; page_of(pages)];
+        let mut bytes = vec![0; pages.length];
         let memory = std::fs::File::open("/proc/self/mem").unwrap();
         memory.read_exact_at(&mut bytes, pages.address as u64).unwrap();
         bytes
@@ -204,16 +204,16 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_page_of_a_secret_is_zero_when_it_is_let_go() {
+    fn where_a_secret_was_is_zero_when_its_page_is_let_go() {
         let reader: &'static Reader = Box::leak(Box::default());
         let key = DayKey::take_kept(&mut [0xa7; 32], reader);
         let tokeniser = Tokeniser::new(&key);
         let mut ratchet = Ratchet::take_kept(&mut [0xb9; 32], reader);
         ratchet.advance();
         let first = reader.kept.lock().unwrap()[0];
-        assert!(whole(first).windows(32).any(|bytes| bytes == [0xa7; 32]), "the control: the secret is there");
+        assert!(in_use(first).windows(32).any(|bytes| bytes == [0xa7; 32]), "the control: the secret is there");
         let used = |bytes: &[u8]| bytes.iter().filter(|byte| **byte != 0).count();
-        let kept: Vec<usize> = reader.kept.lock().unwrap()[..2].iter().map(|pages| used(&whole(*pages))).collect();
+        let kept: Vec<usize> = reader.kept.lock().unwrap()[..2].iter().map(|pages| used(&in_use(*pages))).collect();
         assert!(kept.iter().all(|used| *used >= 32), "{kept:?}");
         drop((key, tokeniser, ratchet));
         let released = reader.released.lock().unwrap();
