@@ -61,10 +61,12 @@ impl Outcome {
         percentile(&self.latencies_ns, share) / 1e6
     }
 
-    fn merge(&mut self, other: Outcome) {
+    /// Adds what came of the same time on other connections.
+    pub(crate) fn merge(&mut self, other: Outcome) {
         self.requests += other.requests;
         self.took = self.took.max(other.took);
         self.latencies_ns.extend(other.latencies_ns);
+        self.latencies_ns.sort_unstable();
         self.unsent += other.unsent;
         self.hung += other.hung;
         for (what, n) in other.wrong {
@@ -121,7 +123,6 @@ pub(crate) fn run(
         }
         Ok::<(), io::Error>(())
     })?;
-    outcome.latencies_ns.sort_unstable();
     Ok(outcome)
 }
 

@@ -35,9 +35,11 @@ items = { buckets = [1, 10, 50, 200] }
 dark = { boolean = true }
 "#;
 
-const SCREENS: [&str; 6] = ["home", "search", "product", "checkout", "order_history", "profile"];
+/// The screens that it declares.
+pub(crate) const SCREENS: [&str; 6] = ["home", "search", "product", "checkout", "order_history", "profile"];
 const SOURCES: [&str; 4] = ["icon", "push", "link", "widget"];
-const VERSIONS: [&str; 3] = ["3.3.0", "3.4.0", "3.4.1"];
+/// The versions that it declares.
+pub(crate) const VERSIONS: [&str; 3] = ["3.3.0", "3.4.0", "3.4.1"];
 
 /// Bytes from the start of a body to the end of its report id: what changes from request to request.
 const FRONT: usize = r#"{"report_id":""#.len() + 36;

@@ -1,7 +1,8 @@
 //! Benchmark of the way from a request to its synced 202, and on into the store.
 //!
 //! It starts the built program in a folder of its own and posts reports to it, at peak and at half of it, in batches of
-//! 100, 20 and 1. What that costs is set beside floors that are measured in the same run, because only ratios hold from
+//! 100, 20 and 1, plain and compressed. Then it weighs the open rows of each batch size on the disk, and seals a large day.
+//! What all that costs is set beside floors that are measured in the same run, because only ratios hold from
 //! machine to machine. `docs/performance.md` says how to read the table.
 //!
 //! Guarantees: every answer is checked, and the store's rows are counted; where something is missing, the run says so.
@@ -9,6 +10,7 @@
 #![allow(clippy::disallowed_macros, reason = "it is no part of the collector, and talks to whoever runs it")]
 
 mod client;
+mod day;
 mod floor_report;
 mod floors;
 mod load;
@@ -38,6 +40,8 @@ struct Times {
     floor: Duration,
     phase: Duration,
     idle: Duration,
+    /// Events of the day that is sealed.
+    sealed: u64,
 }
 
 struct Args {
@@ -46,6 +50,12 @@ struct Args {
     only: Vec<usize>,
     times: Times,
     folder: PathBuf,
+}
+
+impl Args {
+    fn wants(&self, kind: Kind) -> bool {
+        self.only.is_empty() || self.only.contains(&kind.events)
+    }
 }
 
 /// One kind of load.
@@ -85,11 +95,13 @@ impl Kind {
     }
 }
 
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 6] = [
     Kind { events: 100, encoding: Encoding::Plain },
     Kind { events: 100, encoding: Encoding::Gzip },
     Kind { events: 20, encoding: Encoding::Plain },
+    Kind { events: 20, encoding: Encoding::Gzip },
     Kind { events: 1, encoding: Encoding::Plain },
+    Kind { events: 1, encoding: Encoding::Gzip },
 ];
 
 /// What is measured before the collector starts.
@@ -127,6 +139,15 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
+    if let Some(done) = day::asked() {
+        return done.map_or_else(
+            |error| {
+                progress(&format!("{error:#}"));
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        );
+    }
     let args = match arguments() {
         Ok(args) => args,
         Err(error) => {
@@ -149,7 +170,7 @@ fn arguments() -> Result<Args> {
     let mut args = Args {
         json: false,
         only: Vec::new(),
-        times: Times { floor: seconds(3), phase: seconds(10), idle: seconds(10) },
+        times: Times { floor: seconds(3), phase: seconds(10), idle: seconds(10), sealed: 30_000_000 },
         folder: env!("CARGO_TARGET_TMPDIR").into(),
     };
     let mut given = std::env::args().skip(1);
@@ -160,7 +181,7 @@ fn arguments() -> Result<Args> {
             "--json" => args.json = true,
             "--short" => {
                 let short = Duration::from_millis(600);
-                args.times = Times { floor: short / 3, phase: short, idle: short * 2 };
+                args.times = Times { floor: short / 3, phase: short, idle: short * 2, sealed: 200_000 };
             }
             "--only" => args.only.push(given.next().context("--only needs a number of events")?.parse()?),
             "--folder" => args.folder = given.next().context("--folder needs a folder")?.into(),
@@ -183,7 +204,7 @@ fn measure(args: &Args, findings: &mut Findings) -> Result<()> {
     let server = Server::collector(&folder.path().join("collector"), &[("TUMAN_LIMITS_KEY_RATE", "0".into())])?;
     measure_idle(&server, &args.times, "idle, just started", findings)?;
     for (number, kind) in KINDS.into_iter().enumerate() {
-        if !args.only.is_empty() && !args.only.contains(&kind.events) {
+        if !args.wants(kind) {
             continue;
         }
         measure_kind(&server, kind, floors.empty_ns[number], &floors, &args.times, findings)?;
@@ -196,13 +217,19 @@ fn measure(args: &Args, findings: &mut Findings) -> Result<()> {
         findings.wrong.push("the ledger does not balance".into());
     }
 
+    server.stop()?;
+    for kind in KINDS.into_iter().filter(|kind| kind.encoding == Encoding::Plain && args.wants(*kind)) {
+        served_ns += measure_disk(&folder.path().join(format!("open-{}", kind.events)), kind, &args.times, findings)?;
+    }
+    measure_seal(&folder.path().join("sealed"), &args.times, findings)?;
+
     let mine_ns = Cpu::of(std::process::id())?.since(&mine_before).total_ns;
     let others_ns = (process::machine_ns() - machine_before).saturating_sub(served_ns + mine_ns);
     let others = others_ns as f64 / began.elapsed().as_nanos() as f64;
     findings
         .machine
         .push(("used by others and the kernel during the run".into(), format!("{:.0} % of a core", others * 100.0)));
-    server.stop()
+    Ok(())
 }
 
 /// The floors; also the processor time that the empty handler took in all.
@@ -400,6 +427,38 @@ fn measure_memory(server: &Server, findings: &mut Findings) -> Result<()> {
     let mut row = Row::new("most memory under the load", "");
     row.value = Some(format!("{:.0} MiB", most as f64 / MIB));
     findings.rows.push(row.at_most(most as f64, 1e9, "under 1 GB (954 MiB)".into()));
+    Ok(())
+}
+
+/// Posts to a collector of its own, and weighs what its store has then. Answers the processor time of the collector.
+fn measure_disk(folder: &std::path::Path, kind: Kind, times: &Times, findings: &mut Findings) -> Result<u64> {
+    let server = Server::collector(folder, &[("TUMAN_LIMITS_KEY_RATE", "0".into())])?;
+    let mut requests = kind.requests(&server.key);
+    measure_phase(&server, kind, &mut requests, Pace::Peak, times.phase, findings)?;
+    let spent_ns = Cpu::of(server.pid())?.since(&Cpu::none()).total_ns;
+    server.stop()?;
+    let weight: day::Weight = day::run(day::WEIGH, folder, 0)?;
+    let bytes = weight.bytes as f64 / weight.events.max(1) as f64;
+    let mut row = Row::new(format!("{}: open rows on disk", kind.name()), "event");
+    row.value = Some(format!("{bytes:.1} bytes"));
+    findings.rows.push(row.at_most(bytes, 10.0, "under 10 bytes".into()));
+    Ok(spent_ns)
+}
+
+fn measure_seal(folder: &std::path::Path, times: &Times, findings: &mut Findings) -> Result<()> {
+    progress("sealing a large day");
+    server::init(folder)?;
+    let sealed: day::Sealed = day::run(day::SEAL, folder, times.sealed)?;
+    if sealed.published == 0 {
+        findings.wrong.push("the seal published nothing".into());
+    }
+    let per_second = times.sealed as f64 / sealed.seconds.max(1e-9);
+    let mut row = Row::new(format!("seal of a day of {} events", number(times.sealed as f64)), "event");
+    row.per_second = Some(per_second);
+    findings.rows.push(row.at_least(per_second, 1e6, "at least 1 000 000 a second".into()));
+    let mut row = Row::new("seal: most memory", "");
+    row.value = Some(format!("{:.0} MiB", sealed.most_bytes as f64 / MIB));
+    findings.rows.push(row.at_most(sealed.most_bytes as f64, 2e9, "under 2 GB (1 907 MiB)".into()));
     Ok(())
 }
 

@@ -33,7 +33,7 @@ struct Addresses {
 
 /// What `tuman init` prints.
 #[derive(Deserialize)]
-struct Tokens {
+pub(crate) struct Tokens {
     app_key: String,
     operator_token: String,
 }
@@ -69,15 +69,7 @@ impl Server {
     /// # Errors
     /// Where the program does not start; its log is in the message.
     pub(crate) fn collector(folder: &Path, configuration: &[(&str, String)]) -> Result<Server> {
-        let made = Command::new(PROGRAM)
-            .args(["init", "--app", APP, "--json", "--folder"])
-            .arg(folder)
-            .stderr(Stdio::inherit())
-            .output()
-            .context("`tuman init` cannot be run")?;
-        ensure!(made.status.success(), "`tuman init` failed");
-        let tokens: Tokens = serde_json::from_slice(&made.stdout).context("`tuman init --json` prints the tokens")?;
-        fs::write(folder.join("catalogue").join(format!("{APP}.toml")), CATALOGUE)?;
+        let tokens = init(folder)?;
         let log = folder.join("server.log");
         let mut command = Command::new(PROGRAM);
         command
@@ -221,6 +213,23 @@ impl Drop for Server {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Makes the folder of a collector, with the catalogue of the load.
+///
+/// # Errors
+/// Where the program fails.
+pub(crate) fn init(folder: &Path) -> Result<Tokens> {
+    let made = Command::new(PROGRAM)
+        .args(["init", "--app", APP, "--json", "--folder"])
+        .arg(folder)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("`tuman init` cannot be run")?;
+    ensure!(made.status.success(), "`tuman init` failed");
+    let tokens: Tokens = serde_json::from_slice(&made.stdout).context("`tuman init --json` prints the tokens")?;
+    fs::write(folder.join("catalogue").join(format!("{APP}.toml")), CATALOGUE)?;
+    Ok(tokens)
 }
 
 /// The value of a metric; zero where it was never counted.
