@@ -9,6 +9,7 @@ use std::hash::Hash;
 use std::ops::Range;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tuman_privacy::code::{Sort, code};
 use tuman_privacy::event::{Flags, INSTALL_WEEK_OLDER};
 use tuman_privacy::time::Day;
@@ -31,12 +32,26 @@ pub(super) struct Count<'a> {
     pub(super) app: u32,
     pub(super) public: Public<'a>,
     pub(super) salt: (u64, u64),
+    /// Where each slice of the day's tokens begins and ends.
+    slices: Vec<(u64, u64)>,
     /// The bits that noise is made of.
     pub(super) source: RefCell<&'a mut dyn Source>,
 }
 
 /// The classes of first use, disjoint: a device is in one of them.
 pub(super) const FIRST_USES: [&str; 5] = ["ever", "week_and_month", "month", "week", "again"];
+
+/// Open rows that are counted at one time. What counting takes in memory grows with them, and not with the day.
+const SLICE: u64 = 1_000_000;
+
+/// Cuts the tokens of devices into ranges of so many rows, as far as tokens are even: they are hashes. The lowest, zero,
+/// is that of rows without a device, which are in no release.
+fn slices(rows: u64) -> Vec<(u64, u64)> {
+    let slices = rows.div_ceil(SLICE).max(1);
+    let width = u64::MAX / slices;
+    let slice = |at: u64| (at * width + 1, if at + 1 == slices { u64::MAX } else { (at + 1) * width });
+    (0..slices).map(slice).collect()
+}
 
 /// Weeks since the install that retention tells apart.
 pub(super) const WEEKS: u8 = 13;
@@ -61,6 +76,26 @@ struct Row {
     hour: u8,
     n: i64,
     devices: i64,
+}
+
+impl<'a> Count<'a> {
+    /// Looks how large the day is.
+    pub(super) fn of(
+        store: &'a dyn Store,
+        day: Day,
+        app: u32,
+        public: Public<'a>,
+        salt: (u64, u64),
+        source: &'a mut dyn Source,
+    ) -> Result<Count<'a>, SealError> {
+        #[derive(Deserialize)]
+        struct Size {
+            n: u64,
+        }
+        let statement = Statement::new(include_str!("sql/size.sql")).bind("day", date_of(day)).bind("app", app);
+        let rows = store.rows::<Size>(&statement)?.iter().map(|size| size.n).sum();
+        Ok(Count { store, day, app, public, salt, slices: slices(rows), source: RefCell::new(source) })
+    }
 }
 
 impl Count<'_> {
@@ -104,6 +139,16 @@ impl Count<'_> {
             .bind("app", self.app)
             .bind("salt_a", self.salt.0)
             .bind("salt_b", self.salt.1)
+    }
+
+    /// What a counting statement finds, slice by slice: a device is in one of them, so that counts of one cell add up.
+    pub(super) fn rows<T: DeserializeOwned>(&self, statement: &Statement) -> Result<Vec<T>, SealError> {
+        let mut rows = Vec::new();
+        for (first, last) in &self.slices {
+            let slice = statement.clone().bind("first_token", *first).bind("last_token", *last);
+            rows.extend(self.store.rows::<T>(&slice)?);
+        }
+        Ok(rows)
     }
 
     /// Devices or events over dimensions.
@@ -157,7 +202,7 @@ impl Count<'_> {
                 .bind(names[2], u8::from(axis.is_property))
                 .bind(names[3], u8::from(axis.has_other()));
         }
-        Ok(self.store.rows(&statement)?)
+        self.rows(&statement)
     }
 
     fn over_shape(
@@ -208,7 +253,7 @@ impl Count<'_> {
             age: u8,
             devices: i64,
         }
-        let rows: Vec<Row> = self.store.rows(&self.statement(include_str!("sql/first_use.sql")))?;
+        let rows: Vec<Row> = self.rows(&self.statement(include_str!("sql/first_use.sql")))?;
         let named = |breakdown: &str, label: &str| vec![(breakdown.to_owned(), vec![label.to_owned()])];
         Ok(match release.measure {
             Measure::FirstUse => {
@@ -243,7 +288,7 @@ impl Count<'_> {
         }
         let codes: Vec<u32> = steps.iter().map(|step| code(Sort::Event, step)).collect();
         let statement = self.statement(include_str!("sql/funnel.sql")).bind("steps", codes.as_slice());
-        let rows: Vec<Row> = self.store.rows(&statement)?;
+        let rows: Vec<Row> = self.rows(&statement)?;
         let counted = rows.iter().map(|row| (row.reached, Counted::devices(row.devices)));
         Ok(self.seal(over(release, (1..=steps.len()).collect(), counted), |reached| {
             (0..*reached).map(|at| ("step".to_owned(), vec![step(at, &steps[at])])).collect()
@@ -323,5 +368,21 @@ fn cohort(flags: u16) -> Option<&'static str> {
         Some("30")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_hold_every_token_but_zero_once() {
+        for (rows, expected) in [(0, 1), (1, 1), (SLICE, 1), (SLICE + 1, 2), (30 * SLICE, 30), (999 * SLICE, 999)] {
+            let slices = slices(rows);
+            assert_eq!(slices.len(), expected, "{rows}");
+            assert_eq!((slices[0].0, slices[slices.len() - 1].1), (1, u64::MAX));
+            assert!(slices.iter().all(|(first, last)| first <= last));
+            assert!(slices.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{rows}");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! An open day of one app, as the sealer sees it: what it is sealed into.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use tuman_privacy::place::Region;
@@ -69,7 +68,6 @@ impl OpenDay<'_> {
         if spent > daily + 1e-9 {
             return Err(SealError::OverBudget { app: app.clone(), spent, daily });
         }
-        let (public, app, source) = (catalogue.public(region), catalogue.allow_list.app_code(), RefCell::new(source));
-        Ok(Count { store, day, app, public, salt, source })
+        Count::of(store, day, catalogue.allow_list.app_code(), catalogue.public(region), salt, source)
     }
 }

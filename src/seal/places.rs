@@ -70,8 +70,12 @@ impl Places {
             devices: i64,
         }
         if self.devices.is_none() {
-            let rows: Vec<Row> = count.store.rows(&count.statement(include_str!("sql/places.sql")))?;
-            self.devices = Some(rows.into_iter().map(|row| (row.cell, row.devices)).collect());
+            let rows: Vec<Row> = count.rows(&count.statement(include_str!("sql/places.sql")))?;
+            let mut devices = HashMap::new();
+            for row in rows {
+                *devices.entry(row.cell).or_default() += row.devices;
+            }
+            self.devices = Some(devices);
         }
         Ok(self.devices.get_or_insert_default())
     }

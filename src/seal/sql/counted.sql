@@ -29,7 +29,7 @@ FROM (
                     AND (token, hour) IN (
                         SELECT token, arrayJoin(arraySlice(arraySort(groupUniqArray(hour)), 1, {windows:UInt32}))
                         FROM usage_open
-                        WHERE {windows:UInt32} > 0 AND day = {day:Date} AND app = {app:UInt32} AND token != 0
+                        WHERE {windows:UInt32} > 0 AND day = {day:Date} AND app = {app:UInt32} AND token BETWEEN {first_token:UInt64} AND {last_token:UInt64}
                             AND bitAnd(flags, {late:UInt16}) = 0
                         GROUP BY token
                     )
@@ -54,7 +54,7 @@ FROM (
                     arrayMax(arrayMap(code -> indexOf({codes_d:Array(UInt32)}, code), props)),
                     indexOf({codes_d:Array(UInt32)}, columns[{column_d:UInt8}]))) AS d
             FROM usage_open
-            WHERE day = {day:Date} AND app = {app:UInt32} AND token != 0
+            WHERE day = {day:Date} AND app = {app:UInt32} AND token BETWEEN {first_token:UInt64} AND {last_token:UInt64}
         )
         GROUP BY token, a, b, c, d, is_counted, slot
     )

@@ -3,7 +3,7 @@ SELECT all_flags AS flags, least_age AS age, toInt64(count()) AS devices
 FROM (
     SELECT groupBitOr(flags) AS all_flags, min(install_week_age) AS least_age
     FROM usage_open
-    WHERE day = {day:Date} AND app = {app:UInt32} AND token != 0
+    WHERE day = {day:Date} AND app = {app:UInt32} AND token BETWEEN {first_token:UInt64} AND {last_token:UInt64}
     GROUP BY token
 )
 GROUP BY all_flags, least_age

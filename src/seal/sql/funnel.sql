@@ -15,7 +15,7 @@ FROM (
     FROM (
         SELECT token, groupUniqArray((event, hour)) AS times
         FROM usage_open
-        WHERE day = {day:Date} AND app = {app:UInt32} AND token != 0 AND has({steps:Array(UInt32)}, event)
+        WHERE day = {day:Date} AND app = {app:UInt32} AND token BETWEEN {first_token:UInt64} AND {last_token:UInt64} AND has({steps:Array(UInt32)}, event)
         GROUP BY token
     )
 )

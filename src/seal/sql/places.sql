@@ -5,7 +5,7 @@ FROM (
     FROM (
         SELECT token, cell AS place, sum(n) AS times
         FROM places_open
-        WHERE day = {day:Date} AND app = {app:UInt32} AND token != 0
+        WHERE day = {day:Date} AND app = {app:UInt32} AND token BETWEEN {first_token:UInt64} AND {last_token:UInt64}
         GROUP BY token, cell
     )
     GROUP BY token
